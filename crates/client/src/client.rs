@@ -1,0 +1,187 @@
+//! The connection to one server: addresses, credentials, requests.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Response;
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::error::{ApiError, Error};
+use crate::transport::{Transport, reason};
+use crate::{Approvals, Runs, Templates, Workflows};
+
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// Speaks to one server. Cheap to clone; the clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    base: Arc<Url>,
+    transport: Transport,
+    authorization: Option<HeaderValue>,
+}
+
+/// One request, before it is sent.
+pub(crate) struct Call {
+    pub method: Method,
+    /// Segments of the path, unescaped.
+    pub path: Vec<String>,
+    pub query: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Option<Bytes>,
+}
+
+impl Call {
+    pub fn get(path: &[&str]) -> Self {
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
+        Self { method: Method::GET, path, query: Vec::new(), headers: Vec::new(), body: None }
+    }
+
+    pub fn delete(path: &[&str]) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    pub fn post(path: &[&str], body: &impl Serialize) -> Self {
+        // A value that came out of serde_json or out of this crate's own types always has a JSON form.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { method: Method::POST, body: Some(body.into()), ..Self::get(path) }
+    }
+
+    pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    pub fn header(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.headers.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+}
+
+impl Client {
+    /// A client of the server at `base`, such as `http://127.0.0.1:8080` or `https://quintet.example/prefix`.
+    pub fn new(base: &str) -> Result<Self, Error> {
+        let bad = |reason: String| Error::BadUrl { url: base.to_owned(), reason };
+        let url = Url::parse(base).map_err(|error| bad(error.to_string()))?;
+        let transport = match url.scheme() {
+            "http" => Transport::plain(),
+            "https" => Transport::tls().map_err(|error| bad(format!("the machine's certificates: {error}")))?,
+            _ => return Err(bad("it must begin with http:// or https://".to_owned())),
+        };
+        Ok(Self { base: Arc::new(url), transport, authorization: None })
+    }
+
+    /// The same client with a key. A key with line breaks or other control characters is left out.
+    #[must_use]
+    pub fn with_api_key(mut self, key: &str) -> Self {
+        self.authorization = HeaderValue::from_str(&format!("Bearer {key}")).ok().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        self
+    }
+
+    /// The server's address.
+    pub fn base(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Workflows.
+    pub fn workflows(&self) -> Workflows<'_> {
+        Workflows(self)
+    }
+
+    /// Runs.
+    pub fn runs(&self) -> Runs<'_> {
+        Runs(self)
+    }
+
+    /// Built-in workflows.
+    pub fn templates(&self) -> Templates<'_> {
+        Templates(self)
+    }
+
+    /// Steps that wait for a person.
+    pub fn approvals(&self) -> Approvals<'_> {
+        Approvals(self)
+    }
+
+    /// What the server says about itself.
+    pub async fn health(&self) -> Result<Value, Error> {
+        self.json(Call::get(&["health"])).await
+    }
+
+    pub(crate) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        let bytes = self.bytes(call).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.protocol(error.to_string()))
+    }
+
+    pub(crate) async fn bytes(&self, call: Call) -> Result<Bytes, Error> {
+        let answer = self.open(call).await?;
+        self.read(answer).await
+    }
+
+    /// Sends the request and gives the answer with its body unread, if it is a good one.
+    pub(crate) async fn open(&self, call: Call) -> Result<Response<Incoming>, Error> {
+        let request = self.request(call)?;
+        let answer = self.transport.send(request).await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = self.read(answer).await?;
+        Err(ApiError::read(status, &body).into())
+    }
+
+    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, Error> {
+        let mut url = Url::clone(&self.base);
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(call.path);
+        }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        let mut request = Request::builder().method(call.method).uri(url.as_str());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if call.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        let body = Full::new(call.body.unwrap_or_default());
+        request.body(body).map_err(|error| self.bad_url(error.to_string()))
+    }
+
+    async fn read(&self, answer: Response<Incoming>) -> Result<Bytes, Error> {
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        Ok(body.map_err(|error| self.unreachable(error.as_ref()))?.to_bytes())
+    }
+
+    pub(crate) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+        Error::Unreachable { url: self.base().to_owned(), reason: reason(error) }
+    }
+
+    pub(crate) fn protocol(&self, reason: String) -> Error {
+        Error::Protocol { url: self.base().to_owned(), reason }
+    }
+
+    fn bad_url(&self, reason: String) -> Error {
+        Error::BadUrl { url: self.base().to_owned(), reason }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base()).field("has_key", &self.authorization.is_some()).finish()
+    }
+}

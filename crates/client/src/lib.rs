@@ -1,0 +1,36 @@
+//! A client of Quintet's API.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), quintet_client::Error> {
+//! use quintet_client::{Client, StartRun};
+//!
+//! let client = Client::new("http://127.0.0.1:8080")?.with_api_key("key");
+//! let run = client.runs().start(&StartRun::workflow("wf_1").idempotency_key("order-7").wait_ms(30_000)).await?;
+//! println!("{} is {}", run.id, run.status);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One type per noun of the API ([`Runs`], [`Workflows`], [`Templates`], [`Approvals`]), reached from [`Client`]. What the server
+//! says beyond the fields that are named here is kept (`more`) and comes out again when a value is serialised, so
+//! that a newer server loses nothing on its way through an older client.
+
+mod approvals;
+mod client;
+mod error;
+mod follow;
+mod model;
+mod runs;
+mod sse;
+mod templates;
+mod transport;
+mod workflows;
+
+pub use approvals::Approvals;
+pub use client::Client;
+pub use error::{ApiError, Error};
+pub use follow::{Followed, Follower};
+pub use model::{Page, Run, RunStatus, StepRun, Version, Workflow};
+pub use runs::{Decision, RunFilter, Runs, StartRun};
+pub use templates::Templates;
+pub use workflows::Workflows;

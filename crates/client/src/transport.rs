@@ -1,0 +1,73 @@
+//! Requests and answers as bytes: one pool of HTTP/1.1 connections, with TLS where the address asks for it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+pub(crate) enum Transport {
+    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
+    Tls(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Transport {
+    /// Without encryption.
+    pub fn plain() -> Self {
+        Self::Plain(pool().build(tcp()))
+    }
+
+    /// With the machine's certificates; reading them is why this one is made only when it is needed.
+    pub fn tls() -> std::io::Result<Self> {
+        let mut tcp = tcp();
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().wrap_connector(tcp);
+        Ok(Self::Tls(pool().build(connector)))
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+        match self {
+            Self::Plain(client) => client.request(request).await,
+            Self::Tls(client) => client.request(request).await,
+        }
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(Duration::from_secs(10)));
+    tcp
+}
+
+fn pool() -> legacy::Builder {
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+    builder
+}
+
+/// The innermost cause: the outer ones say only that there was one.
+pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Whether a request on a pooled connection met a server that had just closed it, so that nothing was sent.
+pub(crate) fn is_stale(error: &legacy::Error) -> bool {
+    !error.is_connect() && error.source().is_some_and(|source| {
+        source.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled())
+    })
+}

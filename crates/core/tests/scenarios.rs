@@ -1,0 +1,628 @@
+//! One behaviour each, told as a story.
+
+mod support;
+
+use quintet_core::command::{Command, Rejected};
+use quintet_core::event::Event;
+use quintet_core::machine::RunStatus;
+use quintet_core::outcome::{Failure, Outcome, Success};
+use quintet_core::plan::{FailurePolicy, MAX_STEPS, PlanSpec, StepSpec};
+use quintet_core::retry::Backoff;
+use quintet_core::step::StepError;
+use quintet_core::time::Time;
+use quintet_core::why::{Reason, why};
+use serde_json::{Value, json};
+use support::{Sim, dag};
+
+fn by(name: &str) -> Option<String> {
+    Some(name.to_owned())
+}
+
+fn edit(mut spec: PlanSpec, key: &str, change: impl FnOnce(&mut StepSpec)) -> PlanSpec {
+    change(spec.steps.iter_mut().find(|step| step.key == key).unwrap());
+    spec
+}
+
+fn rejected(result: Result<Vec<Event>, StepError>) -> Rejected {
+    match result {
+        Err(StepError::Rejected(rejected)) => rejected,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn parallel_branches_run_together_and_the_join_starts_once() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &[]), ("c", &["a", "b"])]), json!({}), 10);
+    assert_eq!(sim.running(), ["a", "b"]);
+    sim.succeed("b", json!(1));
+    assert_eq!(sim.running(), ["a"]);
+    sim.succeed("a", json!(2));
+    assert_eq!(sim.running(), ["c"]);
+    sim.succeed("c", json!(3));
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn inputs_are_templated_from_results_and_context_with_their_types() {
+    let spec = edit(dag(&[("a", &[]), ("b", &["a"])]), "b", |step| {
+        step.input = json!({ "n": "{{ steps.a.output.n }}", "text": "n={{ steps.a.output.n }} {{ context.who }}" });
+    });
+    let mut sim = Sim::start(spec, json!({ "who": "me" }), 10);
+    sim.succeed("a", json!({ "n": 7 }));
+    assert_eq!(sim.held[0].input, json!({ "n": 7, "text": "n=7 me" }));
+}
+
+#[test]
+fn an_undefined_name_in_an_input_fails_the_step_and_gives_its_slot_back() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.input = json!("{{ context.nope }}"));
+    let sim = Sim::start(spec, json!({}), 1);
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!(sim.slots.free, 1);
+    assert!(sim.state.first_failure().unwrap().1.message.contains("context.nope"));
+}
+
+#[test]
+fn exponential_retries_wait_longer_each_time_and_then_fail_the_run() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| {
+        step.retry.max_attempts = 3;
+        step.retry.delay_ms = 100;
+        step.retry.backoff = Backoff::Exponential;
+    });
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.fail("a", "one");
+    assert_eq!(sim.state.status, RunStatus::WaitingForRetry);
+    assert_eq!(sim.state.next_wake(), Some(sim.now.plus_ms(100)));
+    assert!(
+        sim.ok(Command::Tick).is_empty(),
+        "a tick that comes too early does nothing"
+    );
+    sim.next_timer();
+    sim.fail("a", "two");
+    assert_eq!(sim.state.next_wake(), Some(sim.now.plus_ms(200)));
+    assert!(matches!(&why(&sim.state, 0)[..], [Reason::RetryAt { attempt: 3, error, .. }] if error == "two"));
+    sim.next_timer();
+    sim.fail("a", "three");
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!(sim.state.nodes[0].attempt, 3);
+}
+
+#[test]
+fn a_zombie_is_refused_before_at_and_after_its_deadline() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| {
+        step.timeouts.attempt_ms = Some(1000);
+        step.retry.max_attempts = 2;
+    });
+    let mut sim = Sim::start(spec, json!({}), 10);
+    let first = sim.token("a");
+    sim.now = sim.now.plus_ms(999);
+    assert!(sim.ok(Command::Tick).is_empty());
+    sim.now = sim.now.plus_ms(1);
+    sim.ok(Command::Tick);
+    assert!(sim.held.is_empty(), "the executor was told to stop");
+    let zombie = || Outcome::Succeeded(Success::default());
+    let refused = rejected(sim.command(Command::Complete {
+        token: first,
+        outcome: zombie(),
+    }));
+    assert!(matches!(
+        refused,
+        Rejected::Superseded {
+            attempt: 1,
+            current: 1,
+            ..
+        }
+    ));
+    sim.next_timer();
+    let second = sim.token("a");
+    assert_eq!(second.attempt, 2);
+    let refused = rejected(sim.command(Command::Complete {
+        token: first,
+        outcome: zombie(),
+    }));
+    assert!(matches!(
+        refused,
+        Rejected::Superseded {
+            attempt: 1,
+            current: 2,
+            ..
+        }
+    ));
+    let beat = Command::Heartbeat {
+        token: first,
+        progress: None,
+        message: None,
+    };
+    assert!(matches!(rejected(sim.command(beat)), Rejected::Superseded { .. }));
+    sim.answer(second, zombie()).unwrap();
+    let doubled = rejected(sim.command(Command::Complete {
+        token: second,
+        outcome: zombie(),
+    }));
+    assert!(matches!(
+        doubled,
+        Rejected::Superseded {
+            attempt: 2,
+            current: 2,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn heartbeats_keep_an_attempt_alive_and_silence_ends_it() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.timeouts.heartbeat_ms = Some(100));
+    let mut sim = Sim::start(spec, json!({}), 10);
+    for _ in 0..5 {
+        sim.now = sim.now.plus_ms(90);
+        sim.ok(Command::Tick);
+        let token = sim.token("a");
+        sim.ok(Command::Heartbeat {
+            token,
+            progress: Some(150.0),
+            message: None,
+        });
+    }
+    assert_eq!(sim.state.nodes[0].progress, Some(100.0));
+    sim.next_timer();
+    assert_eq!(
+        sim.state.first_failure().unwrap().1.kind.as_deref(),
+        Some("heartbeat_timeout")
+    );
+}
+
+#[test]
+fn a_step_nobody_takes_in_time_fails_and_leaves_the_queue() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.timeouts.queue_ms = Some(50));
+    let mut sim = Sim::start(spec, json!({}), 0);
+    assert_eq!(sim.queue, [0]);
+    assert!(matches!(&why(&sim.state, 0)[..], [Reason::NoFreeExecutor { .. }]));
+    sim.next_timer();
+    assert!(sim.queue.is_empty());
+    assert_eq!(
+        sim.state.first_failure().unwrap().1.kind.as_deref(),
+        Some("queue_timeout")
+    );
+}
+
+#[test]
+fn a_run_that_takes_too_long_calls_everything_off() {
+    let mut spec = dag(&[("a", &[]), ("b", &["a"])]);
+    spec.settings.timeout_ms = Some(500);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.next_timer();
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!((sim.status_of("a"), sim.status_of("b")), ("cancelled", "cancelled"));
+    assert!(sim.held.is_empty());
+    assert_eq!(
+        sim.state.failure.as_ref().unwrap().message,
+        "the run timed out after 500 ms"
+    );
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn two_gated_steps_need_two_approvals() {
+    let spec = edit(dag(&[("a", &[]), ("b", &["a"])]), "a", |step| {
+        step.requires_approval = true
+    });
+    let spec = edit(spec, "b", |step| step.requires_approval = true);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    assert_eq!(sim.state.status, RunStatus::WaitingForApproval);
+    assert!(sim.held.is_empty());
+    sim.ok(Command::Approve {
+        step: None,
+        by: by("ann"),
+        comment: None,
+    });
+    sim.succeed("a", Value::Null);
+    assert_eq!(sim.state.status, RunStatus::WaitingForApproval);
+    sim.ok(Command::Approve {
+        step: Some("b".into()),
+        by: by("bob"),
+        comment: by("fine"),
+    });
+    sim.succeed("b", Value::Null);
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    assert_eq!(sim.state.nodes[1].approval.as_ref().unwrap().by, by("bob"));
+}
+
+#[test]
+fn a_rejection_fails_the_run_and_says_who_and_why() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.requires_approval = true);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.ok(Command::Reject {
+        step: None,
+        by: by("ann"),
+        comment: by("too dear"),
+    });
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!(
+        sim.state.first_failure().unwrap().1.message,
+        "approval rejected by ann: too dear"
+    );
+    let again = sim.command(Command::Approve {
+        step: None,
+        by: None,
+        comment: None,
+    });
+    assert_eq!(rejected(again), Rejected::Finished(RunStatus::Error));
+}
+
+#[test]
+fn an_approval_nobody_answers_is_rejected_in_time() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| {
+        step.action = "approval".into();
+        step.timeouts.approval_ms = Some(1000);
+        step.input = json!({ "on_reject": "continue" });
+    });
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.next_timer();
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    assert_eq!(
+        sim.state.nodes[0].success.as_ref().unwrap().output["approved"],
+        json!(false)
+    );
+}
+
+#[test]
+fn a_pause_starts_nothing_new_and_a_resume_goes_on() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"])]), json!({}), 10);
+    sim.ok(Command::Pause {
+        by: by("ops"),
+        reason: by("freeze"),
+    });
+    sim.succeed("a", Value::Null);
+    assert!(sim.held.is_empty());
+    assert_eq!(sim.state.status, RunStatus::Paused);
+    assert!(matches!(&why(&sim.state, 1)[..], [Reason::Paused { .. }, ..]));
+    let again = sim.command(Command::Pause { by: None, reason: None });
+    assert_eq!(rejected(again), Rejected::WrongRunStatus(RunStatus::Paused));
+    sim.ok(Command::Resume { by: None });
+    sim.succeed("b", Value::Null);
+    assert_eq!(sim.state.status, RunStatus::Complete);
+}
+
+#[test]
+fn a_pause_takes_steps_out_of_the_queue_and_a_resume_puts_them_back() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &[])]), json!({}), 0);
+    assert_eq!(sim.queue, [0, 1]);
+    sim.ok(Command::Pause { by: None, reason: None });
+    assert!(sim.queue.is_empty());
+    assert_eq!(rejected(sim.command(Command::Claim { node: 0 })), Rejected::Held);
+    sim.ok(Command::Resume { by: None });
+    assert_eq!(sim.queue, [0, 1]);
+}
+
+#[test]
+fn a_cancelled_run_stays_cancelled_whatever_comes_back() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"])]), json!({}), 10);
+    let token = sim.token("a");
+    sim.ok(Command::Cancel {
+        by: by("ops"),
+        reason: None,
+    });
+    assert!(sim.held.is_empty());
+    let late = sim.command(Command::Complete {
+        token,
+        outcome: Outcome::Succeeded(Success::default()),
+    });
+    assert!(matches!(rejected(late), Rejected::Superseded { .. }));
+    assert_eq!(sim.state.status, RunStatus::Cancelled);
+    let again = sim.command(Command::Cancel { by: None, reason: None });
+    assert_eq!(rejected(again), Rejected::Finished(RunStatus::Cancelled));
+}
+
+#[test]
+fn stopping_early_ends_well_and_leaves_the_rest_untouched() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"])]), json!({}), 10);
+    let token = sim.token("a");
+    sim.answer(
+        token,
+        Outcome::Succeeded(Success {
+            stop: true,
+            ..Success::default()
+        }),
+    )
+    .unwrap();
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    assert_eq!(sim.status_of("b"), "pending");
+}
+
+#[test]
+fn a_decision_runs_only_the_selected_successors_and_the_join_does_not_wait_for_the_others() {
+    let spec = dag(&[
+        ("pick", &[]),
+        ("x", &["pick"]),
+        ("y", &["pick"]),
+        ("after_y", &["y"]),
+        ("end", &["x", "after_y"]),
+    ]);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    let token = sim.token("pick");
+    sim.answer(
+        token,
+        Outcome::Succeeded(Success {
+            next: Some(vec!["x".into()]),
+            ..Success::default()
+        }),
+    )
+    .unwrap();
+    assert_eq!(sim.running(), ["x"]);
+    assert_eq!((sim.status_of("y"), sim.status_of("after_y")), ("skipped", "skipped"));
+    sim.succeed("x", Value::Null);
+    assert_eq!(sim.running(), ["end"]);
+}
+
+#[test]
+fn selecting_nothing_ends_the_run_well() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"])]), json!({}), 10);
+    let token = sim.token("a");
+    sim.answer(
+        token,
+        Outcome::Succeeded(Success {
+            next: Some(vec![]),
+            ..Success::default()
+        }),
+    )
+    .unwrap();
+    assert_eq!((sim.state.status, sim.status_of("b")), (RunStatus::Complete, "skipped"));
+}
+
+#[test]
+fn items_run_at_most_n_at_a_time_and_their_results_keep_their_order() {
+    let spec = edit(dag(&[("a", &[]), ("b", &["a"])]), "a", |step| {
+        step.for_each = serde_json::from_value(json!({ "items": "{{ context.names }}", "concurrency": 2 })).unwrap();
+        step.input = json!("{{ index }}:{{ item }}");
+    });
+    let mut sim = Sim::start(spec, json!({ "names": ["x", "y", "z"] }), 10);
+    assert_eq!(sim.running(), ["a[0]", "a[1]"]);
+    assert_eq!(sim.held[1].input, json!("1:y"));
+    sim.succeed("a[1]", json!("Y"));
+    assert_eq!(sim.running(), ["a[0]", "a[2]"]);
+    sim.succeed("a[2]", json!("Z"));
+    sim.succeed("a[0]", json!("X"));
+    assert_eq!(
+        sim.state.nodes[0].success.as_ref().unwrap().output.as_ref(),
+        &json!(["X", "Y", "Z"])
+    );
+    assert_eq!(sim.running(), ["b"]);
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn a_failed_item_fails_the_step_and_a_retry_runs_only_that_item() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| {
+        step.for_each = serde_json::from_value(json!({ "items": [1, 2, 3] })).unwrap();
+    });
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.succeed("a[0]", json!(10));
+    sim.fail("a[1]", "broken");
+    sim.succeed("a[2]", json!(30));
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!(sim.state.first_failure().unwrap().1.message, "item 1: broken");
+    sim.ok(Command::Retry { step: None, by: None });
+    assert_eq!(sim.running(), ["a[1]"]);
+    sim.succeed("a[1]", json!(20));
+    assert_eq!(
+        sim.state.nodes[0].success.as_ref().unwrap().output.as_ref(),
+        &json!([10, 20, 30])
+    );
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn fail_fast_lets_running_steps_end_and_starts_nothing_new() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &[]), ("c", &["b"])]), json!({}), 10);
+    sim.fail("a", "broken");
+    assert_eq!(sim.state.status, RunStatus::StepsInProcess);
+    assert!(matches!(&why(&sim.state, 2)[..], [Reason::StoppedByFailure { .. }, ..]));
+    sim.succeed("b", Value::Null);
+    assert_eq!((sim.state.status, sim.status_of("c")), (RunStatus::Error, "pending"));
+    sim.ok(Command::Retry {
+        step: None,
+        by: by("ops"),
+    });
+    assert_eq!(sim.running(), ["c", "a"]);
+}
+
+#[test]
+fn a_blocked_run_waits_for_a_person_and_a_resolved_step_lets_it_go_on() {
+    let mut spec = dag(&[("a", &[]), ("b", &["a"])]);
+    spec.settings.on_failure = FailurePolicy::Block;
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.fail("a", "broken");
+    assert_eq!(sim.state.status, RunStatus::BlockedByFailures);
+    let output = Some(json!({ "by": "hand" }));
+    sim.ok(Command::Resolve {
+        step: "a".into(),
+        by: by("ann"),
+        reason: by("did it myself"),
+        output,
+    });
+    assert_eq!((sim.status_of("a"), sim.running()), ("complete", vec!["b"]));
+    sim.succeed("b", Value::Null);
+    assert_eq!(sim.state.status, RunStatus::Complete);
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn resolving_a_step_that_runs_stops_its_attempt() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"])]), json!({}), 10);
+    let token = sim.token("a");
+    sim.ok(Command::Resolve {
+        step: "a".into(),
+        by: None,
+        reason: None,
+        output: None,
+    });
+    assert_eq!((sim.status_of("a"), sim.running()), ("resolved_manually", vec!["b"]));
+    let late = sim.command(Command::Complete {
+        token,
+        outcome: Outcome::Succeeded(Success::default()),
+    });
+    assert!(matches!(rejected(late), Rejected::Superseded { .. }));
+}
+
+#[test]
+fn a_rerun_repeats_the_step_and_everything_after_it_with_new_attempt_numbers() {
+    let mut sim = Sim::start(
+        dag(&[("a", &[]), ("b", &["a"]), ("c", &["b"]), ("d", &["a"])]),
+        json!({}),
+        10,
+    );
+    for step in ["a", "b", "d", "c"] {
+        sim.succeed(step, json!(1));
+    }
+    sim.ok(Command::Rerun {
+        step: "b".into(),
+        by: None,
+    });
+    assert_eq!(sim.running(), ["b"]);
+    assert_eq!(sim.token("b").attempt, 2);
+    sim.succeed("b", json!(2));
+    sim.succeed("c", json!(2));
+    assert_eq!(
+        (sim.state.status, sim.status_of("d")),
+        (RunStatus::Complete, "complete")
+    );
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn a_handled_failure_does_not_fail_the_run() {
+    let mut spec = dag(&[("a", &[]), ("ok", &["a"]), ("undo", &["a"]), ("end", &["ok", "undo"])]);
+    spec.steps[2].depends_on[0].on = quintet_core::plan::EdgeOn::Failure;
+    spec.steps[3].join = quintet_core::plan::Join::Any;
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.fail("a", "broken");
+    assert_eq!((sim.running(), sim.status_of("ok")), (vec!["undo"], "skipped"));
+    sim.succeed("undo", Value::Null);
+    sim.succeed("end", Value::Null);
+    assert_eq!(sim.state.status, RunStatus::Complete);
+}
+
+#[test]
+fn a_wait_step_waits_for_the_clock() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| {
+        step.action = "wait".into();
+        step.input = json!({ "seconds": "{{ context.pause }}" });
+    });
+    let mut sim = Sim::start(spec, json!({ "pause": 1.5 }), 0);
+    assert_eq!(sim.state.next_wake(), Some(Time(1_000_000).plus_ms(1500)));
+    assert!(matches!(&why(&sim.state, 0)[..], [Reason::WaitingUntil { .. }]));
+    sim.next_timer();
+    assert_eq!(sim.state.status, RunStatus::Complete);
+}
+
+#[test]
+fn an_unknown_action_fails_as_written() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.action = "unheard-of".into());
+    let sim = Sim::start(spec, json!({}), 10);
+    assert_eq!(
+        sim.state.first_failure().unwrap().1.message,
+        "unsupported action: unheard-of"
+    );
+}
+
+#[test]
+fn attempts_lost_with_their_process_are_made_again_but_not_for_ever() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.retry.max_lost = 2);
+    let mut sim = Sim::start(spec, json!({}), 100);
+    for attempt in 1..=3 {
+        assert_eq!(sim.token("a").attempt, attempt);
+        sim.owner += 1;
+        sim.held.clear();
+        let alive = vec![sim.owner];
+        sim.ok(Command::Recover { alive });
+    }
+    assert_eq!(sim.state.status, RunStatus::Error);
+    assert_eq!(sim.state.first_failure().unwrap().1.kind.as_deref(), Some("lost"));
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn recovery_leaves_alone_what_living_processes_hold() {
+    let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
+    assert!(sim.ok(Command::Recover { alive: vec![1, 2] }).is_empty());
+    assert_eq!(sim.running(), ["a"]);
+}
+
+#[test]
+fn a_receiver_that_asks_to_wait_is_waited_for() {
+    let spec = edit(dag(&[("a", &[])]), "a", |step| step.retry.max_attempts = 2);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    let token = sim.token("a");
+    let failure = Failure {
+        retry_after_ms: Some(9_000),
+        ..Failure::new("http_status", "http status 503")
+    };
+    sim.answer(token, Outcome::Failed(failure)).unwrap();
+    assert_eq!(sim.state.next_wake(), Some(sim.now.plus_ms(9_000)));
+}
+
+#[test]
+fn the_runs_own_limit_holds_steps_back_and_why_names_who_holds_it() {
+    let mut spec = dag(&[("a", &[]), ("b", &[]), ("c", &[])]);
+    spec.settings.max_concurrency = Some(1);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    assert_eq!(sim.running(), ["a"]);
+    let held = Reason::RunConcurrency {
+        limit: 1,
+        held_by: vec!["a".into()],
+    };
+    assert_eq!(why(&sim.state, 1), [held]);
+    sim.succeed("a", Value::Null);
+    assert_eq!(sim.running(), ["b"]);
+}
+
+#[test]
+fn log_lines_can_be_added_to_a_finished_run() {
+    let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
+    sim.succeed("a", Value::Null);
+    let version = sim.state.version;
+    sim.ok(Command::AppendLog { text: "hello".into() });
+    assert_eq!(
+        (sim.state.version, sim.state.status),
+        (version + 1, RunStatus::Complete)
+    );
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn a_hundred_thousand_parallel_steps_and_their_join_are_scheduled_without_quadratic_work() {
+    let names: Vec<String> = (0..MAX_STEPS - 1).map(|nth| format!("s{nth}")).collect();
+    let mut spec = PlanSpec {
+        steps: names.iter().map(|name| StepSpec::new(name, "work")).collect(),
+        ..PlanSpec::default()
+    };
+    let join: Vec<Value> = names.iter().map(|name| json!({ "step": name })).collect();
+    spec.steps
+        .push(serde_json::from_value(json!({ "key": "join", "action": "work", "depends_on": join })).unwrap());
+    let mut state = {
+        let sim = Sim::start(spec, json!({}), u32::MAX);
+        assert_eq!(sim.held.len(), MAX_STEPS - 1);
+        sim.state
+    };
+    let (mut ids, mut slots) = (support::Ids(1), support::Slots { free: 10 });
+    let mut cx = quintet_core::effect::Cx {
+        now: Time(2_000_000),
+        owner: 1,
+        ids: &mut ids,
+        placement: &mut slots,
+    };
+    let mut joined = 0;
+    for node in 0..MAX_STEPS as u32 - 1 {
+        let token = quintet_core::outcome::Token {
+            run: state.id,
+            node,
+            attempt: 1,
+        };
+        let outcome = Outcome::Succeeded(Success::default());
+        let out = quintet_core::step::step(&mut state, Command::Complete { token, outcome }, &mut cx).unwrap();
+        joined += out.effects.len();
+        assert!(out.events.len() <= 2);
+    }
+    assert_eq!(joined, 1);
+}

@@ -1,0 +1,52 @@
+//! How a request to the engine fails.
+
+use quintet_core::command::Rejected;
+use quintet_core::id::RunId;
+use quintet_store::StoreError;
+
+/// A request that was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// No such run in this namespace.
+    #[error("run {0} not found")]
+    RunNotFound(RunId),
+    /// The run's state does not allow it.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used before with a different request")]
+    IdempotencyMismatch,
+    /// The engine has more to do than it can take; try again after a while.
+    #[error("the engine is overloaded")]
+    Overloaded,
+    /// The engine is stopping.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The store cannot be used now; nothing was applied; try again after a while.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The store did not answer; the request may or may not have been applied.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
+    /// What is stored cannot be understood, or an invariant is broken.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<&StoreError> for EngineError {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Full(_) => Self::Unavailable(error.to_string()),
+            StoreError::Unknown(_) => Self::Unknown(error.to_string()),
+            StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::Internal(_) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}

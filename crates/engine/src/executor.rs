@@ -1,0 +1,51 @@
+//! How work leaves the engine and comes back.
+//!
+//! An executor is handed an attempt only after the commit that records its start. It answers once; the
+//! engine turns the answer into a command that is fenced by the attempt's token, so a late or doubled
+//! answer changes nothing.
+
+use async_trait::async_trait;
+use quintet_core::outcome::{Outcome, Work};
+
+/// Does the work of some actions.
+#[async_trait]
+pub trait Executor: Send + Sync + 'static {
+    /// Action names (lower case) that this executor serves.
+    fn actions(&self) -> Vec<String>;
+
+    /// How the engine runs it.
+    fn mode(&self) -> Mode {
+        Mode::Async { concurrency: 256 }
+    }
+
+    /// Checks a step's input when its workflow is created. The input may hold templates (`{{ ... }}`):
+    /// a value that contains one must be accepted. The error names the field, for instance
+    /// `input.url: url must be http or https`.
+    fn check_input(&self, _action: &str, _input: &serde_json::Value) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Does one attempt without waiting for anything: called on the engine's own loop when
+    /// [`Executor::mode`] is [`Mode::Inline`].
+    fn execute_inline(&self, work: &Work) -> Outcome {
+        let _ = work;
+        unreachable!("executor is not inline")
+    }
+
+    /// Does one attempt. Dropping the future cancels it. Called when the mode is [`Mode::Async`].
+    async fn execute(&self, work: Work) -> Outcome {
+        self.execute_inline(&work)
+    }
+}
+
+/// How an executor's attempts are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Pure computation of microseconds: done on the engine's loop, takes no slot.
+    Inline,
+    /// A future of its own, at most `concurrency` at a time on this node.
+    Async {
+        /// Attempts in flight on this node for this executor.
+        concurrency: usize,
+    },
+}

@@ -1,0 +1,269 @@
+//! After the commit: answers, effects, news for watchers. Or, when it failed, taking everything back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quintet_core::command::Command;
+use quintet_core::effect::Effect;
+use quintet_core::event::Event;
+use quintet_core::id::RunId;
+use quintet_core::state::RunState;
+use quintet_store::{StoreError, UnitResult};
+
+use super::Pump;
+use super::batch::{Asked, Batch, Begun, Moved, replayed};
+use crate::error::EngineError;
+use crate::metrics::OutcomeLabel;
+use crate::request::{Applied, Request, Started, StartedRun};
+
+/// Times that a command is decided again because somebody else moved its run.
+const MAX_TRIES: u8 = 20;
+
+impl Pump {
+    /// `results` has an entry for each start and for each run that has events, in the order of the commit.
+    pub(super) async fn settle(&mut self, batch: Batch, results: Vec<UnitResult>) {
+        let mut results = results.into_iter();
+        for begun in batch.begun {
+            self.settle_start(begun, results.next());
+        }
+        let mut moved = batch.moved;
+        let mut conflicts = Vec::new();
+        for run in batch.order {
+            let Some(entry) = moved.get_mut(&run) else { continue };
+            if entry.events.is_empty() {
+                self.keep_unchanged(entry).await;
+            } else if results.next() == Some(UnitResult::Applied) {
+                self.release(entry);
+            } else {
+                self.shared.metrics.conflicts.inc();
+                self.shared.give_back(&entry.effects);
+                conflicts.push(run);
+            }
+        }
+        for asked in batch.asked {
+            if conflicts.contains(&asked.run) {
+                self.ask_again(asked);
+            } else {
+                self.answer(asked, &moved);
+            }
+        }
+        self.cache.trim();
+        self.shared.metrics.cached_runs.set(self.cache.len() as i64);
+    }
+
+    /// A run that was looked at and not moved. If its timer was what woke it, the stored time was stale.
+    async fn keep_unchanged(&mut self, entry: &Moved) {
+        if entry.broken {
+            return;
+        }
+        let state = &entry.state;
+        if entry.ticked {
+            let exact = [(state.id, state.version, state.next_wake())];
+            if let Err(error) = self.shared.store.reschedule(&exact).await {
+                tracing::warn!(run = %state.id, error = %error, "a timer could not be moved");
+            }
+        }
+        self.cache.put(Arc::clone(state));
+    }
+
+    fn settle_start(&mut self, begun: Begun, result: Option<UnitResult>) {
+        let Begun {
+            runs,
+            idempotency,
+            watch,
+            reply,
+        } = begun;
+        let request = idempotency.map(|key| key.request);
+        let answer = match result {
+            Some(UnitResult::Applied) => {
+                let started = runs.iter().map(|moved| StartedRun {
+                    id: moved.state.id,
+                    created_at: Some(moved.state.created_at),
+                    watch: watch.then(|| self.shared.watchers.watch(moved.state.id)),
+                });
+                Ok(Started {
+                    runs: started.collect(),
+                    replayed: false,
+                })
+            }
+            Some(UnitResult::Duplicate(record)) if request == Some(record.request) => {
+                replayed(&record).map_err(EngineError::from).map(|ids| {
+                    let started = |id: RunId| StartedRun {
+                        id,
+                        created_at: None,
+                        watch: None,
+                    };
+                    Started {
+                        runs: ids.into_iter().map(started).collect(),
+                        replayed: true,
+                    }
+                })
+            }
+            Some(UnitResult::Duplicate(_)) => Err(EngineError::IdempotencyMismatch),
+            Some(UnitResult::Conflict(run)) => Err(EngineError::Internal(format!("{run} exists already"))),
+            None => Err(EngineError::Internal("the store gave no answer".to_owned())),
+        };
+        let applied = answer.as_ref().is_ok_and(|started| !started.replayed);
+        let _ = reply.send(answer);
+        for mut moved in runs {
+            if applied {
+                self.shared.metrics.runs_started.inc();
+                self.shared.plans.add(&moved.state.plan);
+                self.shared.plans.mark_stored(moved.state.plan.digest);
+                self.release(&mut moved);
+            } else {
+                self.shared.give_back(&moved.effects);
+            }
+        }
+    }
+
+    /// Lets a stored change take effect.
+    fn release(&mut self, moved: &mut Moved) {
+        let state = &moved.state;
+        self.count(state, &moved.events);
+        for effect in moved.effects.drain(..) {
+            match effect {
+                Effect::Dispatch(work) => {
+                    self.shared.metrics.attempts_started.inc();
+                    self.local.extend(self.dispatcher.dispatch(*work));
+                }
+                Effect::CancelAttempt(token) => self.dispatcher.cancel(token),
+                Effect::Enqueue { .. } => {
+                    self.shared.metrics.steps_queued.inc();
+                }
+                Effect::Dequeue { .. } => {}
+            }
+        }
+        if let Some(at) = state.next_wake()
+            && self.next_wake.is_none_or(|wake| at < wake)
+        {
+            self.next_wake = Some(at);
+        }
+        self.shared.watchers.publish(state);
+        if self.shared.has_hooks {
+            self.shared.outbox_filled.notify_one();
+        }
+        tracing::debug!(run = %state.id, version = state.version, status = state.status.as_str(), "stored");
+        self.cache.put(Arc::clone(state));
+    }
+
+    fn count(&self, state: &RunState, events: &[Event]) {
+        for event in events {
+            let outcome = match event {
+                Event::StepSucceeded { .. } => "succeeded",
+                Event::StepRetrying { .. } => "failed",
+                Event::StepFailed { a, .. } if *a > 0 => "failed",
+                Event::AttemptLost { .. } => "lost",
+                _ => continue,
+            };
+            self.shared
+                .metrics
+                .attempts_finished
+                .get_or_create(&OutcomeLabel { outcome })
+                .inc();
+        }
+        if state.status.is_terminal() && events.iter().any(ends_run) {
+            let outcome = state.status.as_str();
+            self.shared
+                .metrics
+                .runs_finished
+                .get_or_create(&OutcomeLabel { outcome })
+                .inc();
+            tracing::info!(run = %state.id, workflow = %state.created.workflow, status = outcome, "run ended");
+        }
+    }
+
+    fn answer(&self, asked: Asked, moved: &HashMap<RunId, Moved>) {
+        let Some(reply) = asked.reply else {
+            if let (Err(error), Command::Complete { token, .. }) = (&asked.result, &asked.command) {
+                self.shared
+                    .metrics
+                    .attempts_finished
+                    .get_or_create(&OutcomeLabel { outcome: "refused" })
+                    .inc();
+                let (node, attempt) = (token.node, token.attempt);
+                tracing::info!(run = %asked.run, node, attempt, error = %error, "late answer refused");
+            }
+            return;
+        };
+        let answer = match (asked.result, moved.get(&asked.run)) {
+            (Ok(_), Some(moved)) if moved.broken => {
+                Err(EngineError::Internal("an invariant of the run is broken".to_owned()))
+            }
+            (Ok(changed), Some(moved)) => Ok(Applied {
+                state: Arc::clone(&moved.state),
+                changed,
+            }),
+            (Ok(_), None) => Err(EngineError::RunNotFound(asked.run)),
+            (Err(error), _) => Err(error),
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// Somebody else moved the run: load it and decide again. What the store will offer again by itself is
+    /// not kept.
+    fn ask_again(&mut self, asked: Asked) {
+        match asked.command {
+            Command::Claim { .. } | Command::Tick | Command::Recover { .. } => self.look_again(),
+            _ if asked.tries < MAX_TRIES => {
+                let Asked {
+                    namespace,
+                    run,
+                    command,
+                    reply,
+                    tries,
+                    ..
+                } = asked;
+                self.local.push_back(Request::Command {
+                    namespace,
+                    run,
+                    command,
+                    reply,
+                    tries: tries + 1,
+                });
+            }
+            _ => {
+                if let Some(reply) = asked.reply {
+                    let _ = reply.send(Err(EngineError::Overloaded));
+                }
+            }
+        }
+    }
+
+    /// The commit failed: nothing happened, or nobody knows. States are forgotten, slots given back, callers
+    /// told. Answers of executors are kept and offered again, for they cannot be had twice.
+    pub(super) fn settle_failed(&mut self, batch: Batch, error: &StoreError) {
+        let (runs, starts) = (batch.moved.len(), batch.begun.len());
+        tracing::error!(error = %error, runs, starts, "commit failed");
+        for begun in batch.begun {
+            begun
+                .runs
+                .iter()
+                .for_each(|moved| self.shared.give_back(&moved.effects));
+            let _ = begun.reply.send(Err(error.into()));
+        }
+        for moved in batch.moved.values() {
+            self.shared.give_back(&moved.effects);
+        }
+        for asked in batch.asked {
+            match (asked.reply, asked.result, &asked.command) {
+                (Some(reply), Err(refused), _) => drop(reply.send(Err(refused))),
+                (Some(reply), Ok(_), _) => drop(reply.send(Err(error.into()))),
+                (None, _, Command::Complete { .. }) => {
+                    let (namespace, run) = (asked.namespace, asked.run);
+                    self.local.push_back(Request::internal(namespace, run, asked.command));
+                }
+                (None, ..) => {}
+            }
+        }
+        self.look_again();
+    }
+}
+
+fn ends_run(event: &Event) -> bool {
+    match event {
+        Event::RunMoved { to } => to.is_terminal(),
+        Event::RunCancelled { .. } | Event::RunTimedOut { .. } => true,
+        _ => false,
+    }
+}

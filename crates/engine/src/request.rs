@@ -1,0 +1,124 @@
+//! What comes into the engine's inbox.
+
+use std::sync::Arc;
+
+use quintet_core::command::Command;
+use quintet_core::event::Created;
+use quintet_core::id::RunId;
+use quintet_core::plan::Plan;
+use quintet_core::state::RunState;
+use quintet_core::time::Time;
+use tokio::sync::{oneshot, watch};
+
+use crate::error::EngineError;
+use crate::watch::Progress;
+
+/// A run to be started.
+#[derive(Debug, Clone)]
+pub struct StartRun {
+    /// Isolation unit.
+    pub namespace: Arc<str>,
+    /// Id of the workflow, empty for an inline plan.
+    pub workflow: Arc<str>,
+    /// Version of the workflow, 0 for an inline plan.
+    pub workflow_version: u32,
+    /// What to run.
+    pub plan: Arc<Plan>,
+    /// The run's input.
+    pub context: Arc<serde_json::Value>,
+    /// Higher runs first.
+    pub priority: i32,
+}
+
+impl StartRun {
+    pub(crate) fn created(&self) -> Created {
+        Created {
+            namespace: Arc::clone(&self.namespace),
+            workflow: Arc::clone(&self.workflow),
+            workflow_version: self.workflow_version,
+            plan: self.plan.digest,
+            context: Arc::clone(&self.context),
+            priority: self.priority,
+            labels: serde_json::Map::new(),
+        }
+    }
+}
+
+/// Makes a request take effect once.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// Which operation, for instance `runs.start`.
+    pub scope: Arc<str>,
+    /// The client's key.
+    pub key: String,
+    /// Digest of the request's content.
+    pub request: [u8; 32],
+}
+
+/// Runs that were started, in the order asked for.
+#[derive(Debug)]
+pub struct Started {
+    /// The runs.
+    pub runs: Vec<StartedRun>,
+    /// They had been started before, by a request with the same key.
+    pub replayed: bool,
+}
+
+/// One started run.
+#[derive(Debug, Clone)]
+pub struct StartedRun {
+    /// Its id.
+    pub id: RunId,
+    /// When it was accepted, if it is new.
+    pub created_at: Option<Time>,
+    /// Follows it, if that was asked for and it is new.
+    pub watch: Option<watch::Receiver<Progress>>,
+}
+
+/// What a command did.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The run after it, as stored.
+    pub state: Arc<RunState>,
+    /// Whether anything changed.
+    pub changed: bool,
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+
+pub(crate) enum Request {
+    Start {
+        starts: Vec<StartRun>,
+        idempotency: Option<Idempotency>,
+        watch: bool,
+        reply: Reply<Started>,
+    },
+    Command {
+        namespace: Arc<str>,
+        run: RunId,
+        command: Command,
+        reply: Option<Reply<Applied>>,
+        tries: u8,
+    },
+    /// The run's state if it is in the cache.
+    Peek {
+        namespace: Arc<str>,
+        run: RunId,
+        reply: oneshot::Sender<Option<Arc<RunState>>>,
+    },
+    /// Something may have become possible: look for work.
+    Nudge,
+}
+
+impl Request {
+    /// A command that the engine gives itself.
+    pub fn internal(namespace: Arc<str>, run: RunId, command: Command) -> Self {
+        Self::Command {
+            namespace,
+            run,
+            command,
+            reply: None,
+            tries: 0,
+        }
+    }
+}

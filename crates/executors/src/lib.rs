@@ -1,0 +1,12 @@
+//! How work leaves Quintet and comes back: the built-in actions, and the one guard in front of the network.
+
+pub mod builtin;
+pub mod condition;
+pub mod egress;
+pub mod http;
+pub mod noop;
+mod template;
+pub mod transform;
+pub mod webhook;
+
+pub use builtin::{BuildError, Config, builtin};

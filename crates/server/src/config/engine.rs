@@ -1,0 +1,67 @@
+//! Sizes, times and limits of the engine, and what is removed when.
+
+use quintet_engine::EngineConfig;
+
+use super::ConfigError;
+use super::section::section;
+
+section! {
+    /// Sizes and times of the engine.
+    pub struct Engine = "engine" {
+        /// Memory for runs that are kept beside those being worked on, in bytes. Default: 33554432 (32 MiB). Raise it
+        /// where many runs wait and are asked about.
+        pub cache_bytes: usize = EngineConfig::default().cache_bytes,
+        /// Requests that may wait to be decided. Default: 8192.
+        pub inbox: usize = EngineConfig::default().inbox,
+        /// Milliseconds that a request waits for a place before it is answered 503. Default: 2000.
+        pub admission_ms: u64 = EngineConfig::default().admission_ms,
+        /// Milliseconds for steps under way to end when the server is asked to stop; what does not end is made again
+        /// after the next start. Default: 10000. Keep it below the time after which the supervisor kills.
+        pub drain_ms: u64 = EngineConfig::default().drain_ms,
+    }
+}
+
+section! {
+    /// What may be used at most.
+    pub struct Limits = "limits" {
+        /// Client connections at a time; more wait to be accepted. Default: 4096. Keep it below the file descriptors
+        /// that the process may open.
+        pub connections: usize = 4096,
+        /// Live streams (server-sent events) at a time; one more is answered 503. Default: 1000.
+        pub streams: usize = 1000,
+    }
+}
+
+section! {
+    /// What is removed, and when.
+    pub struct Retention = "retention" {
+        /// Days after its end when a run and its history are removed. Default: none, which keeps everything.
+        pub finished_runs_days: Option<u32> = None,
+    }
+}
+
+impl Engine {
+    /// As the engine takes it.
+    pub fn engine_config(&self) -> EngineConfig {
+        EngineConfig {
+            cache_bytes: self.cache_bytes,
+            inbox: self.inbox,
+            admission_ms: self.admission_ms,
+            drain_ms: self.drain_ms,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        above_zero("engine.inbox", self.inbox)
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        above_zero("limits.connections", self.connections)
+    }
+}
+
+fn above_zero(key: &str, value: usize) -> Result<(), ConfigError> {
+    if value == 0 { Err(ConfigError::senseless(key, "must be above 0")) } else { Ok(()) }
+}

@@ -1,0 +1,57 @@
+//! Where and how the server listens.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::ConfigError;
+use super::section::section;
+
+section! {
+    /// Where and how the server listens.
+    pub struct Server = "server" {
+        /// Address and port, such as `127.0.0.1:8080` or `[::]:8080`; port 0 takes a free one. Default: none, so that
+        /// `host` and `port` decide. An address that other machines reach needs `auth.api_keys`. Flag: `--listen`.
+        pub listen: Option<String> = None,
+        /// Address alone. Default: `127.0.0.1`. Name of the original; `HOST` sets it too.
+        pub host: String = "127.0.0.1".to_owned(),
+        /// Port alone. Default: 8080. Name of the original; `PORT` sets it too.
+        pub port: u16 = 8080,
+        /// Longest request body, in bytes; a longer one is answered 413. Default: 2097152 (2 MiB). Raise it for larger
+        /// workflows or inputs.
+        pub max_body_bytes: usize = 2 << 20,
+        /// Serves everybody who can reach an address other than loopback, without any credentials. Default: false.
+        /// Only where something else keeps strangers out. Flag: `--insecure-no-auth`.
+        pub insecure_no_auth: bool = false,
+        /// A reverse proxy stands in front: it ends TLS, and the last address of `X-Forwarded-For` is the client's.
+        /// Default: false. Never set it where clients can connect directly, because they could then claim any address.
+        pub behind_proxy: bool = false,
+        /// Names under which browsers may reach a server without credentials, beside `localhost` and the address
+        /// itself. Default: none. Protects against web pages that point their own name at this server.
+        pub allowed_hosts: Vec<String> = Vec::new(),
+    }
+}
+
+impl Server {
+    /// What is asked for, as text.
+    pub fn listen_text(&self) -> String {
+        match &self.listen {
+            Some(listen) => listen.clone(),
+            None if self.host.contains(':') && !self.host.starts_with('[') => format!("[{}]:{}", self.host, self.port),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// The address to bind. Looks a name up, so it may wait for the resolver.
+    pub fn address(&self) -> Result<SocketAddr, ConfigError> {
+        let text = self.listen_text();
+        let key = if self.listen.is_some() { "server.listen" } else { "server.host" };
+        let wrong = |reason: String| ConfigError::senseless(key, format!("{text}: {reason}"));
+        let mut found = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+        found.next().ok_or_else(|| wrong("the name has no address".to_owned()))
+    }
+}
+
+/// `host:port` in its two parts; the host without brackets.
+pub(super) fn split(listen: &str) -> Option<(&str, u16)> {
+    let (host, port) = listen.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+}

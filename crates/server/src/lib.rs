@@ -1,0 +1,7 @@
+//! The Quintet server: faces, configuration, operability, and the command line.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod face;
+pub mod http;

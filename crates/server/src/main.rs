@@ -1,0 +1,5 @@
+//! The `quintet` binary.
+
+fn main() -> std::process::ExitCode {
+    quintet::cli::main()
+}

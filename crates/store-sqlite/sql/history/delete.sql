@@ -1,0 +1,2 @@
+DELETE FROM history
+WHERE run = ?1

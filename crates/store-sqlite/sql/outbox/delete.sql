@@ -1,0 +1,3 @@
+DELETE FROM outbox
+WHERE id = ?1
+RETURNING target, key, state

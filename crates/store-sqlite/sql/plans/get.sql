@@ -1,0 +1,3 @@
+SELECT spec
+FROM plans
+WHERE digest = ?1

@@ -1,0 +1,3 @@
+UPDATE runs
+SET status = ?2, version = ?3, claims = ?4, updated_at = ?5
+WHERE id = ?1

@@ -1,0 +1,3 @@
+SELECT status, count(*)
+FROM runs
+GROUP BY status

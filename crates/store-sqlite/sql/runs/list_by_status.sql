@@ -1,0 +1,8 @@
+SELECT id, namespace, workflow, workflow_version, plan, status, version, priority, claims, wake_at, created_at, updated_at, finished_at
+FROM runs INDEXED BY runs_by_outcome
+WHERE namespace = ?1 AND status = ?3 AND status > 10 AND id < ?2
+    AND (?4 IS NULL OR created_at >= ?4)
+    AND (?5 IS NULL OR created_at < ?5)
+    AND (?6 IS NULL OR workflow = ?6)
+ORDER BY id DESC
+LIMIT ?7

@@ -1,0 +1,2 @@
+DELETE FROM workflows
+WHERE namespace = ?1 AND id = ?2

@@ -1,0 +1,2 @@
+DELETE FROM workflow_versions
+WHERE namespace = ?1 AND id = ?2

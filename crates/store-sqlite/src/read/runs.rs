@@ -1,0 +1,144 @@
+//! Reading runs and their histories.
+//!
+//! A list takes the way that its filter makes short: failed runs and unfinished runs are few and have indices, a
+//! workflow has one, and everything else walks down the primary key, where most rows fit anyway. A filter on the time
+//! of acceptance only drops rows from that walk: ids are in order of time, but nothing enforces it.
+
+use quintet_core::id::RunId;
+use quintet_core::machine::RunStatus;
+use quintet_core::time::Time;
+use quintet_store::{DueRun, RunFilter, RunPage, RunRow, StoredCommit, StoredRun};
+use rusqlite::params;
+
+use super::Reader;
+use crate::codec::{self, limit as sql_limit, micros, signed};
+use crate::error::{Result, corrupt};
+use crate::sql;
+
+/// Sorts after every id: they are 16 bytes.
+const ABOVE_ALL: [u8; 17] = [0xff; 17];
+
+/// The namespace that has no index of its own, as in `runs_by_namespace`.
+const DEFAULT: &str = "default";
+
+pub fn get(reader: &Reader, namespace: &str, id: RunId) -> Result<Option<RunRow>> {
+    reader.first(sql::RUNS_GET, params![id.to_bytes(), namespace], codec::run)
+}
+
+/// A run with its history, of which nothing may be missing.
+pub fn load(reader: &Reader, namespace: &str, id: RunId) -> Result<Option<StoredRun>> {
+    reader.snapshot(|reader| {
+        let Some(row) = get(reader, namespace, id)? else { return Ok(None) };
+        let commits = history(reader, id, 0, usize::MAX)?;
+        let complete = commits.iter().zip(1..).all(|(commit, seq)| commit.seq == seq);
+        if !complete || commits.len() as u64 != row.version {
+            let found = commits.len();
+            return Err(corrupt(format!("{id} is at version {} but its history has {found} entries", row.version)));
+        }
+        Ok(Some(StoredRun { row, commits }))
+    })
+}
+
+pub fn commits(
+    reader: &Reader,
+    namespace: &str,
+    id: RunId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<StoredCommit>> {
+    reader.snapshot(|reader| match get(reader, namespace, id)? {
+        Some(_) => history(reader, id, after, limit),
+        None => Ok(Vec::new()),
+    })
+}
+
+fn history(reader: &Reader, id: RunId, after: u64, limit: usize) -> Result<Vec<StoredCommit>> {
+    reader.all(sql::HISTORY_LIST, params![id.to_bytes(), signed(after), sql_limit(limit)], codec::commit)
+}
+
+pub fn page(
+    reader: &Reader,
+    namespace: &str,
+    filter: &RunFilter,
+    before: Option<RunId>,
+    limit: usize,
+) -> Result<RunPage> {
+    // One more than asked for tells whether there is a next page.
+    let list = List { reader, namespace, filter, before, limit: limit.saturating_add(1) };
+    let complete = filter.statuses.is_empty() || filter.statuses.contains(&RunStatus::Complete);
+    let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
+    let mut rows = if !complete {
+        reader.snapshot(|_| list.unusual())?
+    } else if !inline {
+        list.run(sql::RUNS_LIST_BY_WORKFLOW, list.mask())?
+    } else if namespace == DEFAULT {
+        list.run(sql::RUNS_LIST, list.mask())?
+    } else {
+        list.run(sql::RUNS_LIST_BY_NAMESPACE, list.mask())?
+    };
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok(RunPage { next: rows.last().filter(|_| more).map(|row| row.id), rows })
+}
+
+struct List<'a> {
+    reader: &'a Reader,
+    namespace: &'a str,
+    filter: &'a RunFilter,
+    before: Option<RunId>,
+    limit: usize,
+}
+
+impl List<'_> {
+    /// `statuses` is a set of bits, or one state for the statement by state.
+    fn run(&self, sql: &str, statuses: i64) -> Result<Vec<RunRow>> {
+        let before = self.before.map(RunId::to_bytes);
+        let before: &[u8] = before.as_ref().map_or(&ABOVE_ALL, |id| id);
+        let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
+        let workflow = self.filter.workflow.as_deref();
+        let params = params![self.namespace, before, statuses, from, until, workflow, sql_limit(self.limit)];
+        self.reader.all(sql, params, codec::run)
+    }
+
+    fn mask(&self) -> i64 {
+        if self.filter.statuses.is_empty() {
+            return -1;
+        }
+        self.filter.statuses.iter().fold(0, |mask, status| mask | 1 << status.number())
+    }
+
+    /// Runs in states that few are in: unfinished ones, and each bad end by itself, because the index is in order of
+    /// id only within one state.
+    fn unusual(&self) -> Result<Vec<RunRow>> {
+        let mut rows = Vec::new();
+        if self.filter.statuses.iter().any(|status| !status.is_terminal()) {
+            rows.extend(self.run(sql::RUNS_LIST_LIVE, self.mask())?);
+        }
+        for end in [RunStatus::Error, RunStatus::Cancelled, RunStatus::ResolvedManually] {
+            if self.filter.statuses.contains(&end) {
+                rows.extend(self.run(sql::RUNS_LIST_BY_STATUS, i64::from(end.number()))?);
+            }
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+        rows.truncate(self.limit);
+        Ok(rows)
+    }
+}
+
+pub fn due(reader: &Reader, now: Time, limit: usize) -> Result<Vec<DueRun>> {
+    reader.all(sql::RUNS_DUE, params![now.0, sql_limit(limit)], codec::due_run)
+}
+
+pub fn next_wake(reader: &Reader) -> Result<Option<Time>> {
+    reader.first(sql::RUNS_NEXT_WAKE, [], |row| codec::time(row, 0))
+}
+
+pub fn claimed(reader: &Reader, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>> {
+    let after = after.map(RunId::to_bytes);
+    reader.all(sql::RUNS_CLAIMED, params![after, sql_limit(limit)], codec::due_run)
+}
+
+/// Runs that ended before `before`, for retention to remove.
+pub fn ended(reader: &Reader, before: Time, limit: usize) -> Result<Vec<RunId>> {
+    reader.all(sql::RUNS_ENDED, params![before.0, sql_limit(limit)], |row| codec::run_id(row, 0))
+}

@@ -1,0 +1,7 @@
+//! What the writer does, one file per noun.
+
+pub mod outbox;
+pub mod retention;
+pub mod runs;
+pub mod units;
+pub mod workflows;

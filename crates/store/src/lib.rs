@@ -1,0 +1,28 @@
+//! What Quintet needs of a store.
+//!
+//! A store persists what the core decided and never decides a transition. Everything that one transition
+//! changes goes into one [`Commit`], which is applied in one transaction. The truth about a run is its
+//! history: the `runs` row beside it is an index for lists, timers and recovery, written in the same
+//! transaction.
+
+mod check;
+mod commit;
+mod error;
+mod memory;
+mod query;
+mod traits;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use commit::{
+    Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, QueueChange, RunRow, RunWrite, Unit,
+    UnitResult,
+};
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use query::{
+    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    WorkflowVersionRow, WorkflowWrite,
+};
+pub use traits::Store;

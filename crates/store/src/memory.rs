@@ -1,0 +1,257 @@
+//! The model: a store in memory that is obviously right rather than fast.
+//!
+//! Every other store must behave like this one; the conformance suite and the differential test compare them.
+//! All of it lies in ordered maps under one lock, every query looks at everything, and no answer is derived from
+//! a second copy of a fact. Nothing survives the process, so it also serves tests of the engine.
+
+mod outbox;
+mod runs;
+mod units;
+mod workflows;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use quintet_core::id::RunId;
+use quintet_core::plan::Digest;
+use quintet_core::time::Time;
+
+use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
+use crate::error::StoreError;
+use crate::query::{
+    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    WorkflowVersionRow, WorkflowWrite,
+};
+use crate::traits::Store;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    runs: BTreeMap<RunId, Run>,
+    plans: BTreeMap<Digest, Arc<str>>,
+    /// By run and step run.
+    queue: BTreeMap<(RunId, u32), Waiting>,
+    /// By namespace, scope and key.
+    idempotency: BTreeMap<(Arc<str>, Arc<str>, String), Remembered>,
+    outbox: BTreeMap<i64, Message>,
+    last_message: i64,
+    /// By namespace and id.
+    workflows: BTreeMap<(Arc<str>, Arc<str>), Workflow>,
+}
+
+#[derive(Debug)]
+struct Run {
+    row: RunRow,
+    commits: Vec<StoredCommit>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    namespace: Arc<str>,
+    action: Arc<str>,
+    priority: i32,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    record: IdempotencyRecord,
+    expires_at: Time,
+}
+
+#[derive(Debug)]
+struct Message {
+    entry: OutboxEntry,
+    due_at: Time,
+    dead: bool,
+}
+
+#[derive(Debug)]
+struct Workflow {
+    name: String,
+    versions: Vec<WorkflowVersionRow>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed { Err(StoreError::Refused("the store is closed".to_owned())) } else { Ok(state) }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
+        let mut state = self.state()?;
+        commit.check()?;
+        Ok(commit.units.into_iter().map(|unit| state.apply(commit.meta, unit)).collect())
+    }
+
+    async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
+        let state = self.state()?;
+        let found = state.find(namespace, id);
+        Ok(found.map(|run| StoredRun { row: run.row.clone(), commits: run.commits.clone() }))
+    }
+
+    async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.state()?.find(namespace, id).map(|run| run.row.clone()))
+    }
+
+    async fn commits(
+        &self,
+        namespace: &str,
+        id: RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredCommit>, StoreError> {
+        let state = self.state()?;
+        let commits = state.find(namespace, id).map_or(&[][..], |run| &run.commits);
+        Ok(commits.iter().filter(|commit| commit.seq > after).take(limit).cloned().collect())
+    }
+
+    async fn runs(
+        &self,
+        namespace: &str,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, StoreError> {
+        Ok(self.state()?.page(namespace, filter, before, limit))
+    }
+
+    async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
+        let mut state = self.state()?;
+        let finished = state.find(namespace, id).is_some_and(|run| run.row.finished_at.is_some());
+        if finished {
+            state.remove_run(id);
+        }
+        Ok(finished)
+    }
+
+    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        Ok(self.state()?.due(now, limit))
+    }
+
+    async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
+        Ok(self.state()?.live().filter_map(|row| row.wake_at).min())
+    }
+
+    async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
+        let mut state = self.state()?;
+        for (id, version, wake_at) in wakes {
+            let run = state.runs.get_mut(id);
+            if let Some(run) = run.filter(|run| run.row.version == *version && run.row.finished_at.is_none()) {
+                run.row.wake_at = *wake_at;
+            }
+        }
+        Ok(())
+    }
+
+    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        let state = self.state()?;
+        let claimed = state.live().filter(|row| row.claims > 0 && after.is_none_or(|after| row.id > after));
+        Ok(claimed.take(limit).map(runs::due_run).collect())
+    }
+
+    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        Ok(self.state()?.queued(actions, limit))
+    }
+
+    async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
+        Ok(self.state()?.plans.get(&digest).map(|spec| spec.to_string()))
+    }
+
+    async fn idempotency(
+        &self,
+        namespace: &str,
+        scope: &str,
+        key: &str,
+        now: Time,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+        Ok(self.state()?.remembered(namespace, scope, key, now))
+    }
+
+    async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError> {
+        Ok(self.state()?.put_workflow(write))
+    }
+
+    async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
+        let state = self.state()?;
+        Ok(state.workflows.get(&(namespace.into(), id.into())).and_then(|found| found.row(id.into())))
+    }
+
+    async fn workflows(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<WorkflowRow>, StoreError> {
+        Ok(self.state()?.workflows_after(namespace, after, limit))
+    }
+
+    async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError> {
+        let state = self.state()?;
+        let found = state.workflows.get(&(namespace.into(), id.into()));
+        Ok(found.map(|found| found.versions.clone()).unwrap_or_default())
+    }
+
+    async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
+        Ok(self.state()?.workflows.remove(&(namespace.into(), id.into())).is_some())
+    }
+
+    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        Ok(self.state()?.messages_due(now, limit))
+    }
+
+    async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
+        Ok(self.state()?.heads().into_iter().map(|message| message.due_at).min())
+    }
+
+    async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError> {
+        let mut state = self.state()?;
+        ids.iter().for_each(|id| drop(state.outbox.remove(id)));
+        Ok(())
+    }
+
+    async fn outbox_failed(&self, id: i64, _error: &str, retry_at: Option<Time>) -> Result<(), StoreError> {
+        let mut state = self.state()?;
+        if let Some(message) = state.outbox.get_mut(&id).filter(|message| !message.dead) {
+            message.entry.attempts += 1;
+            match retry_at {
+                Some(at) => message.due_at = at,
+                None => message.dead = true,
+            }
+        }
+        Ok(())
+    }
+
+    async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.state()?.prune(before, now, limit))
+    }
+
+    async fn status(&self) -> Result<StoreStatus, StoreError> {
+        Ok(self.state()?.status())
+    }
+
+    async fn backup(&self, _path: &Path) -> Result<(), StoreError> {
+        drop(self.state()?);
+        Err(StoreError::Refused("a store in memory has no backup".to_owned()))
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Questions about runs and about the steps that wait.
+
+use std::collections::BTreeMap;
+
+use quintet_core::id::RunId;
+use quintet_core::machine::RunStatus;
+use quintet_core::time::Time;
+
+use super::{Run, State};
+use crate::commit::RunRow;
+use crate::query::{DueRun, QueueEntry, RunFilter, RunPage, StoreStatus};
+
+impl State {
+    pub(super) fn find(&self, namespace: &str, id: RunId) -> Option<&Run> {
+        self.runs.get(&id).filter(|run| &*run.row.namespace == namespace)
+    }
+
+    /// Unfinished runs by id.
+    pub(super) fn live(&self) -> impl Iterator<Item = &RunRow> {
+        self.runs.values().map(|run| &run.row).filter(|row| row.finished_at.is_none())
+    }
+
+    pub(super) fn page(
+        &self,
+        namespace: &str,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> RunPage {
+        let newest_first = self.runs.values().rev().map(|run| &run.row);
+        let mut fitting = newest_first
+            .filter(|row| &*row.namespace == namespace && before.is_none_or(|before| row.id < before))
+            .filter(|row| fits(row, filter));
+        let rows: Vec<RunRow> = fitting.by_ref().take(limit).cloned().collect();
+        let more = fitting.next().is_some();
+        RunPage { next: rows.last().filter(|_| more).map(|row| row.id), rows }
+    }
+
+    pub(super) fn due(&self, now: Time, limit: usize) -> Vec<DueRun> {
+        let mut due: Vec<&RunRow> = self.live().filter(|row| row.wake_at.is_some_and(|at| at <= now)).collect();
+        due.sort_by_key(|row| (row.wake_at, row.id));
+        due.into_iter().take(limit).map(due_run).collect()
+    }
+
+    pub(super) fn queued(&self, actions: &[String], limit: usize) -> Vec<QueueEntry> {
+        let wanted = self.queue.iter().filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action));
+        let mut wanted: Vec<_> = wanted.collect();
+        wanted.sort_by_key(|(key, waiting)| (std::cmp::Reverse(waiting.priority), **key));
+        let entry = |((run, node), waiting): (&(RunId, u32), &super::Waiting)| QueueEntry {
+            namespace: waiting.namespace.clone(),
+            run: *run,
+            node: *node,
+            action: waiting.action.clone(),
+        };
+        wanted.into_iter().take(limit).map(entry).collect()
+    }
+
+    pub(super) fn remove_run(&mut self, id: RunId) {
+        self.runs.remove(&id);
+        self.queue.retain(|(run, _), _| *run != id);
+    }
+
+    pub(super) fn prune(&mut self, before: Time, now: Time, limit: usize) -> u64 {
+        self.idempotency.retain(|_, remembered| remembered.expires_at > now);
+        let rows = self.runs.values().map(|run| &run.row);
+        let ended = rows.filter(|row| row.finished_at.is_some_and(|at| at < before));
+        let ended: Vec<RunId> = ended.take(limit).map(|row| row.id).collect();
+        ended.iter().for_each(|id| self.remove_run(*id));
+        ended.len() as u64
+    }
+
+    pub(super) fn status(&self) -> StoreStatus {
+        let mut runs: BTreeMap<RunStatus, u64> = BTreeMap::new();
+        for run in self.runs.values() {
+            *runs.entry(run.row.status).or_default() += 1;
+        }
+        let dead = self.outbox.values().filter(|message| message.dead).count() as u64;
+        StoreStatus {
+            kind: "memory".to_owned(),
+            schema: 0,
+            durability: "An acknowledged commit is lost when the process ends.".to_owned(),
+            runs: runs.into_iter().collect(),
+            queued: self.queue.len() as u64,
+            outbox: self.outbox.len() as u64 - dead,
+            outbox_dead: dead,
+            bytes: None,
+        }
+    }
+}
+
+pub(super) fn due_run(row: &RunRow) -> DueRun {
+    DueRun { namespace: row.namespace.clone(), id: row.id }
+}
+
+fn fits(row: &RunRow, filter: &RunFilter) -> bool {
+    filter.workflow.as_ref().is_none_or(|workflow| *workflow == row.workflow)
+        && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+        && filter.created_from.is_none_or(|from| row.created_at >= from)
+        && filter.created_before.is_none_or(|before| row.created_at < before)
+}

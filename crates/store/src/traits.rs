@@ -1,0 +1,131 @@
+//! The trait that every store implements, and that the conformance suite tests.
+
+use async_trait::async_trait;
+use quintet_core::id::RunId;
+use quintet_core::plan::Digest;
+use quintet_core::time::Time;
+
+use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
+use crate::error::StoreError;
+use crate::query::{
+    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    WorkflowVersionRow, WorkflowWrite,
+};
+
+/// Persists runs, workflows and messages.
+///
+/// An `Ok` of a writing method means that the write survives a crash of the process and, where
+/// [`StoreStatus::durability`] says so, of the machine.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies a batch in one transaction and says what became of each unit, in their order. Within one
+    /// commit a later unit may build on an earlier one (its `expected` version is then the earlier one's).
+    /// On an error nothing was applied, except with [`StoreError::Unknown`].
+    async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError>;
+
+    /// A run with its whole history.
+    async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError>;
+
+    /// The indexed part of a run.
+    async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError>;
+
+    /// History entries with `seq > after`, in order, at most `limit`.
+    async fn commits(
+        &self,
+        namespace: &str,
+        id: RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredCommit>, StoreError>;
+
+    /// One page of runs, newest (highest id) first, below `before`.
+    async fn runs(
+        &self,
+        namespace: &str,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, StoreError>;
+
+    /// Removes a finished run with its history; false when there is no such finished run.
+    async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError>;
+
+    /// Unfinished runs whose `wake_at` is at or before `now`, earliest first, of all namespaces.
+    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError>;
+
+    /// The earliest `wake_at` of all unfinished runs.
+    async fn next_wake(&self) -> Result<Option<Time>, StoreError>;
+
+    /// Sets the exact `wake_at` of unfinished runs that still have the given version; others are left alone.
+    /// A store may keep an earlier `wake_at` than a commit gave it, because that saves the maintenance of an
+    /// index; whoever finds that a due run has nothing to do yet says here when it will, or [`Store::due`]
+    /// would return it for ever. No history entry, and the version stays.
+    async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError>;
+
+    /// Unfinished runs with `claims > 0`, by id above `after`, of all namespaces: after a restart, those
+    /// whose attempts the dead process held.
+    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError>;
+
+    /// Steps that wait for an executor of one of `actions`: highest priority first, then oldest run first.
+    /// An entry may be returned again until a commit removes it.
+    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+
+    /// JSON of a plan's spec.
+    async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError>;
+
+    /// What is remembered under an idempotency key; an expired record counts as absent.
+    async fn idempotency(
+        &self,
+        namespace: &str,
+        scope: &str,
+        key: &str,
+        now: Time,
+    ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// Stores a workflow as its next version and returns that, or `None` when `expected` is not current;
+    /// expecting 0 means that there must be none yet.
+    async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError>;
+
+    /// The current version of a workflow.
+    async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError>;
+
+    /// Workflows by id above `after`, at most `limit`.
+    async fn workflows(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<WorkflowRow>, StoreError>;
+
+    /// All versions of a workflow, ascending.
+    async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError>;
+
+    /// Removes a workflow with its versions; its runs stay. False when there is none.
+    async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError>;
+
+    /// For each target and key, the oldest undelivered message, if it is due; the longest due first.
+    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// When the next message is due, `None` when nothing is left to deliver. A message behind another one of
+    /// its target and key waits for that one and does not count.
+    async fn outbox_next(&self) -> Result<Option<Time>, StoreError>;
+
+    /// Forgets delivered messages.
+    async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError>;
+
+    /// Counts a failed delivery; tries again at `retry_at`, or gives the message up when that is `None`.
+    async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError>;
+
+    /// Removes finished runs that ended before `before`, and expired idempotency records; at most `limit`
+    /// runs. Returns how many runs were removed.
+    async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError>;
+
+    /// Figures for operators.
+    async fn status(&self) -> Result<StoreStatus, StoreError>;
+
+    /// Writes a consistent copy of the store to a new file, where the store can.
+    async fn backup(&self, path: &std::path::Path) -> Result<(), StoreError>;
+
+    /// Flushes and closes; further calls are [`StoreError::Refused`], but closing again is fine.
+    async fn close(&self) -> Result<(), StoreError>;
+}
