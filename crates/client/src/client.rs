@@ -155,6 +155,10 @@ impl Client {
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
+        if !call.headers.iter().any(|(name, _)| *name == "accept") {
+            // The original's endpoints explain themselves in plain text to whoever does not ask for more.
+            request = request.header(header::ACCEPT, "application/json");
+        }
         for (name, value) in call.headers {
             request = request.header(name, value);
         }

@@ -1,6 +1,5 @@
 //! Requests and answers as bytes: one pool of HTTP/1.1 connections, with TLS where the address asks for it.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,11 +62,4 @@ pub(crate) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-/// Whether a request on a pooled connection met a server that had just closed it, so that nothing was sent.
-pub(crate) fn is_stale(error: &legacy::Error) -> bool {
-    !error.is_connect() && error.source().is_some_and(|source| {
-        source.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled())
-    })
 }

@@ -1,5 +1,8 @@
 //! What can be asked of a run, and the ways it can be refused.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::machine::{RunStatus, StepStatus};
@@ -20,8 +23,9 @@ pub enum Command {
     },
     /// An executor with a free slot takes an enqueued step.
     Claim { node: u32 },
-    /// Processes other than these are gone: what they held is lost.
-    Recover { alive: Vec<u64> },
+    /// Processes other than these are gone: what they held is lost. Of what this process holds by the book,
+    /// everything is lost that is not in `held`: its hand-out was stored, but the answer to that was not heard.
+    Recover { alive: Vec<u64>, held: Arc<HashSet<Token>> },
     /// Agree to the named step's approval, or to the first one awaited.
     Approve {
         step: Option<String>,

@@ -252,7 +252,7 @@ fn disturb(sim: &mut Sim, choice: u8, late: &[Token], holds: &mut u32) {
             sim.held.clear();
             sim.slots.free += held;
             let alive = vec![sim.owner];
-            sim.ok(Command::Recover { alive });
+            sim.recover(alive);
         }
         3 if *holds > 0 && !sim.state.status.is_terminal() && sim.state.paused.is_none() => {
             *holds -= 1;

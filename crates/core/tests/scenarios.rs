@@ -535,7 +535,7 @@ fn attempts_lost_with_their_process_are_made_again_but_not_for_ever() {
         sim.owner += 1;
         sim.held.clear();
         let alive = vec![sim.owner];
-        sim.ok(Command::Recover { alive });
+        sim.recover(alive);
     }
     assert_eq!(sim.state.status, RunStatus::Error);
     assert_eq!(sim.state.first_failure().unwrap().1.kind.as_deref(), Some("lost"));
@@ -545,8 +545,17 @@ fn attempts_lost_with_their_process_are_made_again_but_not_for_ever() {
 #[test]
 fn recovery_leaves_alone_what_living_processes_hold() {
     let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
-    assert!(sim.ok(Command::Recover { alive: vec![1, 2] }).is_empty());
+    assert!(sim.recover(vec![1, 2]).is_empty());
     assert_eq!(sim.running(), ["a"]);
+}
+
+#[test]
+fn a_hand_out_that_was_stored_but_never_made_is_made_again() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &[])]), json!({}), 10);
+    let unmade = sim.token("a");
+    sim.held.retain(|work| work.token != unmade);
+    sim.recover(vec![1]);
+    assert_eq!((sim.token("a").attempt, sim.token("b").attempt), (2, 1));
 }
 
 #[test]

@@ -3,14 +3,14 @@
 //! Each asynchronous attempt is a task of its own that answers once into the urgent channel. A slot is given
 //! back when the task ends, however it ends. Cancelling drops the executor's future.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use quintet_core::command::Command;
 use quintet_core::outcome::{Failure, Outcome, Token, Work};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::executor::Mode;
@@ -27,6 +27,7 @@ pub(crate) struct Dispatcher {
     answers: mpsc::Sender<Request>,
     in_flight: InFlight,
     metrics: Metrics,
+    freed: Arc<Notify>,
 }
 
 /// Gives the slot back and forgets the attempt, also when its task panics or is aborted.
@@ -35,6 +36,7 @@ struct Held {
     in_flight: InFlight,
     token: Token,
     metrics: Metrics,
+    freed: Arc<Notify>,
 }
 
 impl Drop for Held {
@@ -42,6 +44,8 @@ impl Drop for Held {
         self.lane.give_back();
         lock(&self.in_flight).remove(&self.token);
         self.metrics.attempts_in_flight.dec();
+        // Steps may wait in the store for this slot; and a draining engine waits for the last attempt.
+        self.freed.notify_one();
     }
 }
 
@@ -56,12 +60,23 @@ impl Dispatcher {
             answers,
             in_flight: InFlight::default(),
             metrics,
+            freed: Arc::default(),
         }
     }
 
     /// Attempts not answered.
     pub fn in_flight(&self) -> usize {
         lock(&self.in_flight).len()
+    }
+
+    /// Tokens of attempts not answered.
+    pub fn held(&self) -> HashSet<Token> {
+        lock(&self.in_flight).keys().copied().collect()
+    }
+
+    /// Waits until a slot has become free.
+    pub async fn freed(&self) {
+        self.freed.notified().await;
     }
 
     /// Begins an attempt whose slot is taken. An inline executor's answer is returned at once.
@@ -92,6 +107,7 @@ impl Dispatcher {
             in_flight: Arc::clone(&self.in_flight),
             token: work.token,
             metrics: self.metrics.clone(),
+            freed: Arc::clone(&self.freed),
         };
         let answers = self.answers.clone();
         let span = tracing::info_span!(
@@ -108,9 +124,10 @@ impl Dispatcher {
                 done = done => answer(&work, done.unwrap_or_else(|panic| panicked(&work, panic.as_ref()))),
                 () = cancel.cancelled() => Request::Nudge,
             };
-            drop(held);
-            // The channel is closed only when the engine is gone; then recovery makes the attempt again.
+            // The channel is closed only when the engine is gone; then recovery makes the attempt again. An
+            // attempt counts as held until its answer is in the channel: recovery must find it in one of them.
             let _ = answers.send(message).await;
+            drop(held);
         };
         spawn("attempt", tracing::Instrument::instrument(attempt, span));
     }

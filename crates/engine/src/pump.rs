@@ -101,6 +101,7 @@ impl Pump {
             biased;
             request = self.urgent.recv() => request,
             request = self.inbox.recv(), if !self.inbox.is_closed() || !self.inbox.is_empty() => request,
+            () = self.dispatcher.freed() => Some(Request::Nudge),
             () = crate::tasks::pause(pause) => Some(Request::Nudge),
             () = self.shared.stop.cancelled(), if !draining => Some(Request::Nudge),
         };

@@ -1,10 +1,23 @@
-//! What every face and command works with: one engine and its settings.
+//! A running Quintet, put together from its settings: store, executors, engine, and what keeps them in order.
+//!
+//! Everything that serves or commands works with one [`App`]. It owns its background tasks, and [`App::shutdown`] is
+//! the one written order in which they end: nothing new, what is under way, the store.
+
+mod open;
+mod retention;
+pub mod telemetry;
 
 use std::sync::Arc;
 
 use quintet_engine::Engine;
+use quintet_store_sqlite::SqliteStore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::http::Edge;
+
+pub use open::{OpenOptions, StartError};
 
 /// A running Quintet.
 pub struct App {
@@ -12,4 +25,35 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// How it was set up.
     pub config: Arc<Config>,
+    /// Cancelled when the server begins to stop: whatever would wait for ever ends then.
+    pub stopping: CancellationToken,
+    /// `sqlite`, `memory`.
+    pub store_kind: &'static str,
+    pub(crate) edge: Edge,
+    pub(crate) sqlite: Option<Arc<SqliteStore>>,
+    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl App {
+    /// Opens the store and starts the engine. Must be called on a Tokio runtime; does I/O on the calling thread.
+    pub fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, StartError> {
+        open::open(config, options)
+    }
+
+    /// Everything that is served over HTTP.
+    pub fn router(app: &Arc<App>) -> axum::Router {
+        crate::http::router(app)
+    }
+
+    /// Ends live streams and background tasks, lets steps under way end for as long as `engine.drain_ms` says, and
+    /// closes the store.
+    pub async fn shutdown(&self) {
+        self.stopping.cancel();
+        self.engine.shutdown().await;
+        let tasks: Vec<_> = self.tasks.lock().map(|mut tasks| tasks.drain(..).collect()).unwrap_or_default();
+        for task in tasks {
+            // A panic in it has been logged where it happened.
+            let _ = task.await;
+        }
+    }
 }

@@ -102,8 +102,8 @@ mod tests {
     /// The plan of a statement, one line per step.
     fn plan(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let rows = statement.query_map([], |row| row.get(3)).unwrap();
-        rows.map(Result::unwrap).collect()
+        // Unbound parameters are NULL, which is no matter to the plan.
+        statement.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect()
     }
 
     /// Statements that look at a whole table or sort, each for a reason.
@@ -113,6 +113,8 @@ mod tests {
         // Look at the unfinished runs only, and sort those that fit.
         "runs/claimed",
         "runs/list_live",
+        // Reads the first entry of an index.
+        "outbox/next",
         // Retention, on a reader.
         "runs/ended",
         // Figures for operators; runs are counted once after a start.
@@ -138,7 +140,7 @@ mod tests {
         let connection = migrated();
         let expected = [
             ("runs/due", "SEARCH runs USING INDEX runs_live (wake_at<?)"),
-            ("runs/next_wake", "SEARCH runs USING COVERING INDEX runs_live (wake_at>?)"),
+            ("runs/next_wake", "SEARCH runs USING INDEX runs_live (wake_at>?)"),
             ("runs/head", "SEARCH runs USING PRIMARY KEY (id=?)"),
             ("runs/get", "SEARCH runs USING PRIMARY KEY (id=?)"),
             ("runs/advance", "SEARCH runs USING PRIMARY KEY (id=?)"),

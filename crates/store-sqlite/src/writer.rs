@@ -180,3 +180,62 @@ fn check(connection: &Connection, bytes: u64) -> Result<()> {
     ))
     .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use quintet_store::conformance::support::{meta, start, unit};
+    use quintet_store::{Commit, UnitResult};
+
+    use super::*;
+    use crate::write::units;
+
+    fn open(dir: &tempfile::TempDir) -> Writer {
+        Writer::open(dir.path().join("quintet.db"), Synchronous::Full, Arc::default(), Arc::default()).unwrap()
+    }
+
+    fn commit(writer: &mut Writer, number: u64, events: &str) -> Result<Vec<UnitResult>, StoreError> {
+        let mut write = start(number);
+        write.events = events.to_owned();
+        let commit = Commit { meta: meta(10), units: vec![unit([write])] };
+        units::commit(writer, &commit).map_err(StoreError::from)
+    }
+
+    #[test]
+    fn a_full_disk_refuses_the_commit_and_recovers_when_there_is_space_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = open(&dir);
+        assert_eq!(commit(&mut writer, 1, "[]").unwrap(), [UnitResult::Applied]);
+        let large = "x".repeat(1 << 20);
+        writer.connection.pragma_update(None, "max_page_count", 1).unwrap();
+        assert!(matches!(commit(&mut writer, 2, &large), Err(StoreError::Full(_))));
+        assert!(writer.connection.is_autocommit());
+        let commits = writer.meters.read().commits;
+        assert_eq!((commits, writer.tally.change().iter().sum::<i64>()), (1, 1));
+        writer.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        assert_eq!(commit(&mut writer, 2, &large).unwrap(), [UnitResult::Applied]);
+    }
+
+    #[test]
+    fn after_a_failed_flush_nothing_more_is_written_and_the_next_start_checks() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = open(&dir);
+        writer.broken = Some("the disk failed to flush a commit (simulated)".to_owned());
+        let refused = commit(&mut writer, 1, "[]");
+        assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("restart")), "{refused:?}");
+        drop(writer);
+        let writer = open(&dir);
+        assert!(writer.lock.as_ref().is_some_and(|lock| lock.abandoned));
+        assert_eq!(writer.meters.read().commits, 0);
+    }
+
+    #[test]
+    fn a_snapshot_holds_the_changes_that_come_with_it_and_no_later_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = open(&dir);
+        let _ = commit(&mut writer, 1, "[]").unwrap();
+        let (snapshot, change) = writer.snapshot().unwrap();
+        let _ = commit(&mut writer, 2, "[]").unwrap();
+        let runs: i64 = snapshot.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+        assert_eq!((runs, change.iter().sum::<i64>()), (1, 1));
+    }
+}

@@ -32,7 +32,7 @@ pub(super) fn apply(state: &mut RunState, meta: Meta, nodes: &[u32]) -> Result<(
     for &n in nodes {
         match state.nodes[n as usize].item {
             Some(item) => reopen_item(state, meta, item.parent, n),
-            None if state.nodes[n as usize].hold == Hold::Items => {}
+            None if state.nodes[n as usize].hold == Hold::Items => joins::count_afresh(state, n),
             None => joins::recount(state, meta, n),
         }
     }
@@ -58,11 +58,8 @@ fn take_back(state: &mut RunState, n: u32) -> Result<(), IllegalEvent> {
     }
     state.edit(n, |node| {
         node.hold = if reopens_items { Hold::Items } else { Hold::None };
-        node.verdict = if node.item.is_some() {
-            Verdict::Start
-        } else {
-            Verdict::Undecided
-        };
+        let goes_on = node.item.is_some() || reopens_items;
+        node.verdict = if goes_on { Verdict::Start } else { Verdict::Undecided };
         node.tries = 0;
         node.lost = 0;
         node.timer = None;

@@ -1,6 +1,7 @@
 //! Answers of executors. Every one is fenced by the attempt's token: what is not under way under exactly
 //! this attempt number is refused and changes nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Decision, StepError};
@@ -113,14 +114,16 @@ impl Decision<'_, '_> {
 
     /// What dead processes held is made again under a new attempt number, up to a limit: a step that takes
     /// its process down with it each time must not do so for ever.
-    pub(super) fn recover(&mut self, alive: &[u64]) -> Result<(), StepError> {
+    pub(super) fn recover(&mut self, alive: &[u64], held: &HashSet<Token>) -> Result<(), StepError> {
         if self.state.count(Class::Claimed) == 0 {
             return Ok(());
         }
         let plan = Arc::clone(&self.state.plan);
         for n in 0..self.state.nodes.len() as u32 {
             let node = &self.state.nodes[n as usize];
-            if !node.is_claimed() || alive.contains(&node.owner) {
+            let token = Token { run: self.state.id, node: n, attempt: node.attempt };
+            let is_held = alive.contains(&node.owner) && (node.owner != self.cx.owner || held.contains(&token));
+            if !node.is_claimed() || is_held {
                 continue;
             }
             let (a, limit) = (node.attempt, plan.spec.steps[node.step as usize].retry.max_lost);

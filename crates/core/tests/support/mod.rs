@@ -1,6 +1,7 @@
 //! Drives a run without a shell: time stands where the test puts it, executors are the test.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use quintet_core::apply::{apply_commit, create, seal};
@@ -61,7 +62,7 @@ pub struct Sim {
     pub held: Vec<Work>,
     /// Steps in the queue.
     pub queue: Vec<u32>,
-    pub dispatched: Vec<Token>,
+    pub dispatched: HashSet<Token>,
 }
 
 impl Sim {
@@ -95,7 +96,7 @@ impl Sim {
             ids,
             held: Vec::new(),
             queue: Vec::new(),
-            dispatched: Vec::new(),
+            dispatched: HashSet::new(),
         };
         sim.store(out.events, out.effects);
         sim
@@ -144,12 +145,7 @@ impl Sim {
         for effect in effects {
             match effect {
                 Effect::Dispatch(work) => {
-                    assert!(
-                        !self.dispatched.contains(&work.token),
-                        "{:?} was handed out twice",
-                        work.token
-                    );
-                    self.dispatched.push(work.token);
+                    assert!(self.dispatched.insert(work.token), "{:?} was handed out twice", work.token);
                     self.held.push(*work);
                 }
                 Effect::CancelAttempt(token) => self.let_go(token),
@@ -206,6 +202,12 @@ impl Sim {
         self.state.nodes[self.state.find(step).expect("the step exists") as usize]
             .status
             .as_str()
+    }
+
+    /// Declares every process gone that is not named.
+    pub fn recover(&mut self, alive: Vec<u64>) -> Vec<Event> {
+        let held = Arc::new(self.held.iter().map(|work| work.token).collect());
+        self.ok(Command::Recover { alive, held })
     }
 
     /// Moves the clock to the next timer and fires it.

@@ -1,11 +1,13 @@
 //! Looking for work that nobody asked for: timers that are due, steps that wait for a free executor, and,
 //! after a start, what a dead process left behind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use quintet_core::command::Command;
 use quintet_core::id::RunId;
+use quintet_core::outcome::Token;
 use quintet_core::time::Time;
 use quintet_store::{DueRun, StoreError};
 
@@ -51,12 +53,27 @@ impl Pump {
         let page = self.shared.store.claimed(self.recovery.after, PAGE).await?;
         self.recovery.done = page.len() < PAGE;
         self.recovery.after = page.last().map(|run| run.id).or(self.recovery.after);
+        tracing::debug!(runs = page.len(), "looking for attempts that nobody holds");
         if !page.is_empty() {
-            tracing::info!(runs = page.len(), "taking over attempts of a process that is gone");
+            let (alive, held) = (vec![self.shared.owner], Arc::new(self.held()));
+            self.order(page, &Command::Recover { alive, held });
         }
-        let alive = vec![self.shared.owner];
-        self.order(page, &Command::Recover { alive });
         Ok(())
+    }
+
+    /// Attempts that this process really holds: those under way, and those whose answers are still to be
+    /// stored. An attempt leaves the first set only after its answer is in the channel, so looking at the sets
+    /// in this order misses none.
+    fn held(&mut self) -> HashSet<Token> {
+        let mut held = self.dispatcher.held();
+        while let Ok(request) = self.urgent.try_recv() {
+            self.local.push_back(request);
+        }
+        held.extend(self.local.iter().filter_map(|request| match request {
+            Request::Command { command: Command::Complete { token, .. }, .. } => Some(*token),
+            _ => None,
+        }));
+        held
     }
 
     /// A batch could not be stored: look at everything again. What is done is then found done.

@@ -13,7 +13,7 @@ section! {
         pub cache_bytes: usize = EngineConfig::default().cache_bytes,
         /// Requests that may wait to be decided. Default: 8192.
         pub inbox: usize = EngineConfig::default().inbox,
-        /// Milliseconds that a request waits for a place before it is answered 503. Default: 2000.
+        /// Milliseconds that a request waits for a place before it is answered 429. Default: 2000.
         pub admission_ms: u64 = EngineConfig::default().admission_ms,
         /// Milliseconds for steps under way to end when the server is asked to stop; what does not end is made again
         /// after the next start. Default: 10000. Keep it below the time after which the supervisor kills.
@@ -27,7 +27,7 @@ section! {
         /// Client connections at a time; more wait to be accepted. Default: 4096. Keep it below the file descriptors
         /// that the process may open.
         pub connections: usize = 4096,
-        /// Live streams (server-sent events) at a time; one more is answered 503. Default: 1000.
+        /// Live streams (server-sent events) at a time; one more is answered 429. Default: 1000.
         pub streams: usize = 1000,
     }
 }

@@ -59,7 +59,7 @@ fn default_of(defaults: &Value, key: &Key) -> String {
     }
 }
 
-/// The doc comment without its sentence about the default, which has a column of its own.
+/// The doc comment, safe inside a table.
 fn meaning(doc: &str) -> String {
     doc.replace('|', "\\|")
 }

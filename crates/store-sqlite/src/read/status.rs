@@ -23,8 +23,8 @@ pub fn waiting(reader: &Reader) -> Result<(u64, u64, u64)> {
 pub fn count_runs(snapshot: Connection, change: &Numbers, tally: &Tally) -> Result<()> {
     let mut counted = Numbers::default();
     for (status, number) in Reader::new(snapshot).all(sql::RUNS_COUNT, [], |row| Ok((row.get(0)?, row.get(1)?)))? {
-        let status: usize = status;
-        if let Some(place) = counted.get_mut(status) {
+        let status: u32 = status;
+        if let Some(place) = counted.get_mut(status as usize) {
             *place = number;
         }
     }

@@ -1,0 +1,217 @@
+//! An engine on a store that can be made to fail.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use quintet_core::id::RunId;
+use quintet_core::outcome::{Failure, Outcome, Success, Work};
+use quintet_core::plan::{Digest, Plan, PlanSpec, StepSpec};
+use quintet_core::time::Time;
+use quintet_engine::clock::{SystemClock, TimeOrderedIds};
+use quintet_engine::executor::{Executor, Mode};
+use quintet_engine::{Engine, EngineConfig, EngineParts, Registry, StartRun};
+use quintet_store::*;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+/// A store whose commits fail on demand.
+pub struct Faulty {
+    pub inner: Arc<dyn Store>,
+    /// Commits that fail before anything is written.
+    pub fail: AtomicU32,
+    /// Commits that are written and then reported as unknown.
+    pub execute_then_fail: AtomicU32,
+    pub commits: AtomicUsize,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            fail: AtomicU32::new(0),
+            execute_then_fail: AtomicU32::new(0),
+            commits: AtomicUsize::new(0),
+        })
+    }
+}
+
+fn take(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        if take(&self.fail) {
+            return Err(StoreError::Unavailable("injected".into()));
+        }
+        let result = self.inner.commit(commit).await?;
+        if take(&self.execute_then_fail) {
+            return Err(StoreError::Unknown("injected".into()));
+        }
+        Ok(result)
+    }
+    async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
+        self.inner.load(namespace, id).await
+    }
+    async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        self.inner.run(namespace, id).await
+    }
+    async fn commits(&self, namespace: &str, id: RunId, after: u64, limit: usize) -> Result<Vec<StoredCommit>, StoreError> {
+        self.inner.commits(namespace, id, after, limit).await
+    }
+    async fn runs(&self, namespace: &str, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<RunPage, StoreError> {
+        self.inner.runs(namespace, filter, before, limit).await
+    }
+    async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
+        self.inner.delete_run(namespace, id).await
+    }
+    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        self.inner.due(now, limit).await
+    }
+    async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
+        self.inner.next_wake().await
+    }
+    async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
+        self.inner.reschedule(wakes).await
+    }
+    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        self.inner.claimed(after, limit).await
+    }
+    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        self.inner.queued(actions, limit).await
+    }
+    async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
+        self.inner.plan(digest).await
+    }
+    async fn idempotency(&self, namespace: &str, scope: &str, key: &str, now: Time) -> Result<Option<IdempotencyRecord>, StoreError> {
+        self.inner.idempotency(namespace, scope, key, now).await
+    }
+    async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError> {
+        self.inner.put_workflow(write).await
+    }
+    async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
+        self.inner.workflow(namespace, id).await
+    }
+    async fn workflows(&self, namespace: &str, after: Option<&str>, limit: usize) -> Result<Vec<WorkflowRow>, StoreError> {
+        self.inner.workflows(namespace, after, limit).await
+    }
+    async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError> {
+        self.inner.workflow_versions(namespace, id).await
+    }
+    async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
+        self.inner.delete_workflow(namespace, id).await
+    }
+    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.inner.outbox_due(now, limit).await
+    }
+    async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
+        self.inner.outbox_next().await
+    }
+    async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError> {
+        self.inner.outbox_delivered(ids).await
+    }
+    async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError> {
+        self.inner.outbox_failed(id, error, retry_at).await
+    }
+    async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError> {
+        self.inner.prune(before, now, limit).await
+    }
+    async fn status(&self) -> Result<StoreStatus, StoreError> {
+        self.inner.status().await
+    }
+    async fn backup(&self, path: &Path) -> Result<(), StoreError> {
+        self.inner.backup(path).await
+    }
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Does nothing, at once.
+pub struct Nothing;
+
+#[async_trait]
+impl Executor for Nothing {
+    fn actions(&self) -> Vec<String> {
+        vec!["noop".into()]
+    }
+    fn mode(&self) -> Mode {
+        Mode::Inline
+    }
+    fn execute_inline(&self, work: &Work) -> Outcome {
+        if work.input == json!("panic") {
+            panic!("asked to");
+        }
+        Outcome::Succeeded(Success { output: Arc::new(work.input.clone()), ..Success::default() })
+    }
+}
+
+/// Answers when it is let, notes what it was given, and fails as often as the input says.
+pub struct Slow {
+    pub gate: Arc<Semaphore>,
+    pub seen: Arc<Mutex<Vec<Work>>>,
+    pub concurrency: usize,
+}
+
+#[async_trait]
+impl Executor for Slow {
+    fn actions(&self) -> Vec<String> {
+        vec!["slow".into()]
+    }
+    fn mode(&self) -> Mode {
+        Mode::Async { concurrency: self.concurrency }
+    }
+    async fn execute(&self, work: Work) -> Outcome {
+        self.seen.lock().unwrap().push(work.clone());
+        if let Ok(permit) = self.gate.acquire().await {
+            permit.forget();
+        }
+        if u64::from(work.token.attempt) <= work.input["failures"].as_u64().unwrap_or(0) {
+            return Outcome::Failed(Failure::new("test", "not yet"));
+        }
+        Outcome::Succeeded(Success { output: Arc::new(json!({ "attempt": work.token.attempt })), ..Success::default() })
+    }
+}
+
+/// An engine and the strings it hangs on.
+pub struct Rig {
+    pub engine: Engine,
+    pub gate: Arc<Semaphore>,
+    pub seen: Arc<Mutex<Vec<Work>>>,
+}
+
+pub fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
+    let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::default());
+    let slow = Slow { gate: Arc::clone(&gate), seen: Arc::clone(&seen), concurrency };
+    let registry = Registry::new([Arc::new(Nothing) as Arc<dyn Executor>, Arc::new(slow)]);
+    let engine = Engine::start(EngineParts {
+        store,
+        registry,
+        clock: Arc::new(SystemClock),
+        ids: Box::new(TimeOrderedIds::new(SystemClock)),
+        hooks: None,
+        config: EngineConfig { drain_ms: 200, ..EngineConfig::default() },
+    });
+    Rig { engine, gate, seen }
+}
+
+pub fn step(key: &str, action: &str, input: Value) -> StepSpec {
+    StepSpec { input, ..StepSpec::new(key, action) }
+}
+
+pub fn begin(steps: Vec<StepSpec>) -> StartRun {
+    let plan = Plan::compile(PlanSpec { steps, ..PlanSpec::default() }).unwrap();
+    StartRun {
+        namespace: "default".into(),
+        workflow: "wf".into(),
+        workflow_version: 1,
+        plan: Arc::new(plan),
+        context: Arc::new(json!({})),
+        priority: 0,
+    }
+}

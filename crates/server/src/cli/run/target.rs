@@ -1,0 +1,105 @@
+//! Where a run runs: on a server elsewhere, or on one inside this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use quintet_client::Client;
+use quintet_store::StoreError;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, OpenOptions, StartError};
+use crate::cli::connect;
+use crate::cli::document::BadInput;
+use crate::cli::store::{self, StoreArgs};
+use crate::config::{ApiKey, Config, Permission};
+
+/// How long steps under way get to end when this process is interrupted: what does not end is made again later.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A server, and a client of it.
+pub struct Target {
+    /// The client.
+    pub client: Client,
+    embedded: Option<Embedded>,
+}
+
+struct Embedded {
+    app: Arc<App>,
+    listener: JoinHandle<()>,
+    store: String,
+}
+
+impl Target {
+    /// A server elsewhere.
+    pub fn remote(server: &str, api_key: Option<&str>) -> anyhow::Result<Self> {
+        Ok(Self { client: connect::client(server, api_key)?, embedded: None })
+    }
+
+    /// A server in this process.
+    pub async fn embedded(args: &StoreArgs) -> anyhow::Result<Self> {
+        let mut config = args.config()?;
+        let key = make_private(&mut config)?;
+        let app = App::open(config, OpenOptions::default()).map_err(explain)?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on 127.0.0.1")?;
+        let address = listener.local_addr()?;
+        let router = App::router(&app).into_make_service_with_connect_info::<std::net::SocketAddr>();
+        let listener = quintet_engine::tasks::spawn("api", async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(error = %error, "the API ended");
+            }
+        });
+        let client = connect::client(&format!("http://{address}"), key.as_deref())?;
+        Ok(Self { client, embedded: Some(Embedded { app, listener, store: store::describe(args)? }) })
+    }
+
+    /// What becomes of a run when this process goes away.
+    pub fn afterwards(&self) -> String {
+        match &self.embedded {
+            None => "It goes on at the server; watch it with `quintet runs show`.".to_owned(),
+            Some(embedded) => format!(
+                "It goes on when something opens {}, such as `quintet serve`; `quintet runs` then shows it.",
+                embedded.store
+            ),
+        }
+    }
+
+    /// Ends the server in this process, if there is one.
+    pub async fn close(self) {
+        if let Some(Embedded { app, listener, .. }) = self.embedded {
+            if tokio::time::timeout(DRAIN, app.shutdown()).await.is_err() {
+                eprintln!("steps under way did not end in time; they will be made again");
+            }
+            listener.abort();
+        }
+    }
+}
+
+/// A free port on loopback, whatever the settings say of the server's own; and where they ask for keys, one more.
+fn make_private(config: &mut Config) -> anyhow::Result<Option<String>> {
+    config.server.listen = Some("127.0.0.1:0".to_owned());
+    if config.auth.api_keys.is_empty() {
+        return Ok(None);
+    }
+    let minted = crate::http::mint().map_err(anyhow::Error::msg)?;
+    config.auth.api_keys.push(ApiKey {
+        name: "quintet run".to_owned(),
+        sha256: Some(minted.sha256),
+        key: None,
+        permissions: vec![Permission::Admin],
+        namespace: "default".to_owned(),
+    });
+    Ok(Some(minted.key))
+}
+
+fn explain(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Store(StoreError::Refused(message)) => anyhow::anyhow!(
+            "{message}\nhint: if a server runs on it, run there with --server http://127.0.0.1:8080; \
+             or use another folder with --data"
+        ),
+        StartError::Config(error) => BadInput::new(error).into(),
+        other => other.into(),
+    }
+}

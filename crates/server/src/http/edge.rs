@@ -1,0 +1,203 @@
+//! What every request passes before it reaches a face, and every answer on its way back.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, header};
+use quintet_engine::clock::Clock;
+use quintet_engine::tasks::panic_text;
+use tracing::Instrument;
+
+use super::access::{self, Need};
+use super::auth::{Caller, KeyError, Keyring};
+use super::metrics::HttpMetrics;
+use super::origin::Names;
+use super::refusal::refuse;
+use super::request_id::{self, RequestId, RequestIds};
+use super::slow::BodyTimer;
+use super::streams::Streams;
+use super::throttle::Throttle;
+use crate::app::App;
+use crate::config::{Config, Permission};
+use crate::error_code::ErrorCode;
+
+/// Where a connection comes from; in the extensions of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub SocketAddr);
+
+/// What the middleware knows.
+pub(crate) struct Edge {
+    pub(super) metrics: HttpMetrics,
+    ids: RequestIds,
+    names: Names,
+    keys: Keyring,
+    throttle: Throttle,
+    streams: Streams,
+    clock: Arc<dyn Clock>,
+    max_body_bytes: usize,
+    behind_proxy: bool,
+}
+
+impl Edge {
+    pub fn new(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, KeyError> {
+        let metrics = HttpMetrics::default();
+        Ok(Self {
+            ids: RequestIds::new(),
+            names: Names::new(config.server.address().ok(), &config.server.allowed_hosts),
+            keys: Keyring::new(&config.auth.api_keys)?,
+            throttle: Throttle::default(),
+            streams: Streams::new(config.limits.streams, metrics.streams.clone()),
+            clock: Arc::clone(clock),
+            max_body_bytes: config.server.max_body_bytes,
+            behind_proxy: config.server.behind_proxy,
+            metrics,
+        })
+    }
+
+    /// Lets the request in, or says why not.
+    fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Response> {
+        let caller = self.caller(request)?;
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(id.clone());
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > self.max_body_bytes as u64) {
+            let message = format!("the body is longer than {} bytes (`server.max_body_bytes`)", self.max_body_bytes);
+            return Err(refuse(ErrorCode::BodyTooLarge, &message));
+        }
+        // A body without a length is counted while it is read.
+        DefaultBodyLimit::max(self.max_body_bytes).apply(request);
+        let has_body = length.is_some_and(|length| length != "0") || request.headers().contains_key(header::TRANSFER_ENCODING);
+        Ok(has_body.then(|| BodyTimer::attach(request)))
+    }
+
+    fn caller(&self, request: &Request) -> Result<Caller, Response> {
+        let headers = request.headers();
+        if self.keys.is_empty() {
+            return match self.names.refusal(request.method(), request.uri(), headers) {
+                Some(reason) => Err(refuse(ErrorCode::Forbidden, reason)),
+                None => Ok(Caller::anonymous()),
+            };
+        }
+        let Need::May(permission) = access::need(request.method(), request.uri().path()) else {
+            return Ok(Caller::anonymous());
+        };
+        let Some(caller) = self.keys.caller(headers) else { return Err(self.unknown(request)) };
+        if !caller.may(permission) {
+            return Err(refuse(ErrorCode::Forbidden, &format!("this key does not have the permission `{}`", name(permission))));
+        }
+        Ok(caller.clone())
+    }
+
+    fn unknown(&self, request: &Request) -> Response {
+        self.metrics.auth_failures.inc();
+        let address = self.client(request);
+        let Some(seconds) = self.throttle.failed(address, self.clock.now()) else {
+            tracing::warn!(client = %address, path = request.uri().path(), "request without a valid key");
+            return refuse(ErrorCode::Unauthorized, "send a valid key in `Authorization: Bearer` or `X-Api-Key`");
+        };
+        let mut response = refuse(ErrorCode::RateLimited, "too many requests without a valid key");
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+    }
+
+    fn client(&self, request: &Request) -> IpAddr {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let forwarded = if self.behind_proxy { forwarded_for(request.headers()) } else { None };
+        forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+/// The address that the proxy itself saw: it is the last, those before it are the client's own words.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+}
+
+const fn name(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Viewer => "viewer",
+        Permission::Operator => "operator",
+        Permission::Author => "author",
+        Permission::Admin => "admin",
+    }
+}
+
+/// The middleware.
+pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let edge = &app.edge;
+    let id = edge.ids.of(request.headers());
+    let seen = edge.metrics.begin(&request, &edge.clock);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        request_id = id.as_str(),
+        status = tracing::field::Empty,
+    );
+    crate::app::telemetry::continue_trace(&span, request.headers());
+    let mut response = match edge.admit(&mut request, &id) {
+        Err(refusal) => refusal,
+        Ok(timer) => {
+            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+            let response = answered.unwrap_or_else(|panic| panicked(edge, &id, panic.as_ref()));
+            match timer {
+                Some(timer) if timer.ran_out() => too_slow(),
+                _ => response,
+            }
+        }
+    };
+    let status = response.status();
+    span.record("status", status.as_u16());
+    if status.is_server_error() {
+        let route = route.as_ref().map_or("none", MatchedPath::as_str);
+        tracing::warn!(request_id = id.as_str(), route, status = status.as_u16(), "request failed");
+    }
+    response = edge.streams.hold(response, &app.stopping);
+    seen.end(response.status());
+    dress(response.headers_mut(), &id);
+    response
+}
+
+/// The headers that every answer has.
+fn dress(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(request_id::HEADER, id.header());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn panicked(edge: &Edge, id: &RequestId, panic: &(dyn std::any::Any + Send)) -> Response {
+    edge.metrics.panics.inc();
+    tracing::error!(request_id = id.as_str(), panic = panic_text(panic), "a request panicked");
+    refuse(ErrorCode::Internal, "internal error")
+}
+
+fn too_slow() -> Response {
+    let mut response = refuse(ErrorCode::InvalidParameter, "the body did not arrive in time");
+    *response.status_mut() = http::StatusCode::REQUEST_TIMEOUT;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_proxy_only_its_own_word_counts() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(forwarded_for(&headers), None);
+        headers.append("x-forwarded-for", "1.1.1.1, 2.2.2.2".parse().expect("header"));
+        headers.append("x-forwarded-for", "3.3.3.3, 4.4.4.4".parse().expect("header"));
+        assert_eq!(forwarded_for(&headers), Some([4, 4, 4, 4].into()));
+        headers.append("x-forwarded-for", "unknown".parse().expect("header"));
+        assert_eq!(forwarded_for(&headers), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! The listener: accepts connections, and lets go of them in order when the server stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus_client::metrics::gauge::Gauge;
+use quintet_engine::tasks;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::edge::Peer;
+use super::slow::{HEAD, HeadRead, Heads};
+use crate::app::{App, StartError};
+use crate::config::Config;
+
+/// How long a connection may be idle: longer than the minute for which reverse proxies usually keep theirs.
+const IDLE: Duration = Duration::from_secs(75);
+/// After an error of `accept`, which is then mostly a lack of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Refuses an address that other machines reach while nobody needs a key.
+pub fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), StartError> {
+    if address.ip().is_loopback() || !config.auth.api_keys.is_empty() || config.server.insecure_no_auth {
+        return Ok(());
+    }
+    Err(StartError::Unprotected { address: address.to_string() })
+}
+
+/// A bound address.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds the configured address, if it is a safe one.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let wanted = config.server.address()?;
+        check_exposure(config, wanted)?;
+        let failed = |source| StartError::Bind { address: wanted.to_string(), source };
+        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` ends. Then nothing is accepted any more, requests under way get half of `engine.drain_ms`
+    /// to end, and the rest is cut off. The engine is left running.
+    pub async fn run(self, app: &Arc<App>, stop: impl Future<Output = ()>) {
+        let connections = Connections::new(app);
+        tokio::pin!(stop);
+        loop {
+            let accepted = async {
+                let place = connections.place().await;
+                (self.listener.accept().await, place)
+            };
+            let (accepted, place) = tokio::select! {
+                () = &mut stop => break,
+                accepted = accepted => accepted,
+            };
+            match accepted {
+                Ok((socket, peer)) => connections.begin(socket, peer, place),
+                // The client has gone before it was served.
+                Err(error) if is_clients(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error = %error, "a connection could not be accepted");
+                    tasks::pause(Some(BREATH)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        app.stopping.cancel();
+        connections.end(Duration::from_millis(app.config.engine.drain_ms / 2)).await;
+    }
+}
+
+fn is_clients(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}
+
+/// The connections that are open.
+struct Connections {
+    router: Router,
+    http: http1::Builder,
+    places: Arc<Semaphore>,
+    open: Gauge,
+    graceful: GracefulShutdown,
+    cut: CancellationToken,
+}
+
+/// Holds a connection's place and counts it.
+struct Place(#[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>, Gauge);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.1.dec();
+    }
+}
+
+impl Connections {
+    fn new(app: &Arc<App>) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_header_size(MAX_HEADER_BYTES).pipeline_flush(true);
+        Self {
+            router: App::router(app),
+            http,
+            places: Arc::new(Semaphore::new(app.config.limits.connections.min(Semaphore::MAX_PERMITS))),
+            open: app.edge.metrics.connections.clone(),
+            graceful: GracefulShutdown::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    async fn place(&self) -> Place {
+        let permit = Arc::clone(&self.places).acquire_owned().await.ok();
+        self.open.inc();
+        Place(permit, self.open.clone())
+    }
+
+    fn begin(&self, socket: TcpStream, peer: SocketAddr, place: Place) {
+        // Answers are written whole, so waiting for more to send only delays them.
+        let _ = socket.set_nodelay(true);
+        let (router, http) = (self.router.clone(), self.http.clone());
+        let (watcher, cut) = (self.graceful.watcher(), self.cut.clone());
+        tasks::spawn("connection", async move {
+            tokio::select! {
+                () = connection(socket, peer, router, http, watcher) => {}
+                () = cut.cancelled() => {}
+            }
+            drop(place);
+        });
+    }
+
+    async fn end(self, patience: Duration) {
+        tokio::select! {
+            () = self.graceful.shutdown() => {}
+            () = tasks::pause(Some(patience)) => {
+                tracing::warn!("requests did not end in time; their connections are cut");
+                self.cut.cancel();
+            }
+        }
+    }
+}
+
+async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, http: http1::Builder, watcher: Watcher) {
+    let head = HeadRead::default();
+    let io = TokioIo::new(Heads::new(socket, head.clone(), HEAD));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        head.set();
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request)
+    });
+    if let Err(error) = watcher.watch(http.serve_connection(io, service)).await {
+        tracing::debug!(error = %error, client = %peer, "a connection ended with an error");
+    }
+}

@@ -1,0 +1,200 @@
+//! What every store must do, as cases that each run on a fresh store.
+//!
+//! A store calls [`conformance!`](crate::conformance) in one of its test files, with a function that opens an empty
+//! store; each case becomes a test there. The cases know nothing of any store. Where the trait leaves a freedom (a time
+//! to wake may be kept too early), the cases leave it too.
+//!
+//! [`differential`] goes further: it drives two stores with the same random commands and compares every answer.
+
+pub mod commits;
+pub mod content;
+pub mod differential;
+pub mod idempotency;
+pub mod lifecycle;
+pub mod lists;
+pub mod outbox;
+pub mod queue;
+pub mod retention;
+pub mod runs;
+pub mod support;
+pub mod wakes;
+pub mod workflows;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::traits::Store;
+
+/// A store for one case, with what must live as long as it does, such as its directory.
+pub struct Fixture {
+    /// The store, empty.
+    pub store: Arc<dyn Store>,
+    /// Dropped after the store.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl Fixture {
+    /// A store with nothing beside it.
+    pub fn new(store: impl Store) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(()) }
+    }
+
+    /// A store and what it needs.
+    pub fn keeping(store: impl Store, keep: impl Any + Send) -> Self {
+        Self { store: Arc::new(store), keep: Box::new(keep) }
+    }
+}
+
+/// Makes a test of each case; takes the name of a function `fn() -> Fixture`.
+#[macro_export]
+macro_rules! conformance {
+    ($open:ident) => {
+        $crate::conformance_cases! { $open;
+            commits {
+                a_started_run_is_read_back_as_it_was_written,
+                a_moved_run_has_its_new_row_and_both_history_entries,
+                every_field_of_a_row_can_change,
+                units_are_answered_in_their_order,
+                a_later_unit_builds_on_an_earlier_one_of_the_same_commit,
+                a_wrong_expected_version_is_a_conflict_and_changes_nothing,
+                a_new_run_that_exists_is_a_conflict,
+                a_run_that_does_not_exist_cannot_be_moved,
+                a_run_of_another_namespace_cannot_be_moved_or_started_again,
+                a_conflicting_unit_leaves_nothing_of_itself,
+                a_conflict_does_not_stop_the_other_units,
+                a_unit_of_several_runs_is_applied_wholly,
+                a_unit_of_several_runs_is_left_out_wholly,
+                the_conflict_names_the_first_run_that_was_moved,
+                a_unit_can_move_one_run_twice,
+                a_unit_that_contradicts_itself_is_a_conflict,
+                a_version_that_skips_one_refuses_the_whole_commit,
+                an_end_that_disagrees_with_the_state_refuses_the_whole_commit,
+                an_empty_commit_answers_nothing,
+                a_unit_without_runs_is_applied,
+                of_many_writers_with_one_expectation_exactly_one_wins,
+            }
+            idempotency {
+                a_key_used_before_is_a_duplicate_with_the_first_record,
+                a_duplicate_leaves_nothing_of_its_unit,
+                the_second_unit_with_a_key_in_one_commit_is_a_duplicate,
+                the_key_of_a_conflicting_unit_can_be_used_again,
+                a_duplicate_is_told_before_a_conflict,
+                a_record_is_absent_from_the_moment_it_expires,
+                an_expired_record_is_replaced,
+                keys_of_other_scopes_and_namespaces_are_other_keys,
+                of_many_requests_with_one_key_exactly_one_takes_effect,
+            }
+            lists {
+                runs_are_listed_newest_first,
+                pages_join_without_gap_or_duplicate,
+                a_full_last_page_has_no_next,
+                a_page_of_nothing_is_empty,
+                a_workflow_lists_its_own_runs,
+                an_empty_workflow_lists_runs_of_inline_plans,
+                each_state_lists_its_own_runs,
+                several_states_are_merged_in_order,
+                the_range_of_acceptance_is_half_open,
+                filters_combine,
+                filtered_pages_join_without_gap_or_duplicate,
+                lists_are_isolated_by_namespace,
+            }
+            runs {
+                an_unknown_run_is_absent_everywhere,
+                a_run_is_absent_from_other_namespaces,
+                history_is_read_after_a_version_and_up_to_a_limit,
+                loading_gives_the_whole_history,
+                a_plan_is_found_by_its_digest,
+                storing_a_plan_again_is_no_conflict,
+            }
+            wakes {
+                due_runs_come_earliest_first_up_to_a_limit,
+                a_run_is_due_from_its_time_on_in_every_namespace,
+                the_next_wake_is_the_earliest,
+                an_earlier_wake_takes_effect_at_once,
+                a_later_wake_takes_effect_with_reschedule_at_the_latest,
+                a_timer_that_is_gone_is_gone_with_reschedule_at_the_latest,
+                rescheduling_leaves_version_and_history,
+                rescheduling_another_version_changes_nothing,
+                rescheduling_finished_or_unknown_runs_changes_nothing,
+                finished_runs_are_neither_due_nor_claimed,
+                a_run_that_is_opened_again_is_due_again,
+                claimed_runs_are_listed_by_id_after_one,
+                claims_that_are_answered_are_no_longer_listed,
+            }
+            queue {
+                entries_come_by_priority_then_age_then_step,
+                only_the_actions_asked_for_are_answered,
+                an_action_asked_for_twice_is_answered_once,
+                no_actions_get_no_entries,
+                a_limit_takes_the_first_of_all_actions,
+                an_entry_stays_until_it_is_removed,
+                removing_an_absent_entry_is_no_conflict,
+                putting_a_step_again_replaces_its_entry,
+                an_entry_can_be_put_and_removed_in_one_commit,
+                entries_carry_their_namespace,
+            }
+            outbox {
+                a_message_is_read_back_as_it_was_written,
+                messages_of_one_key_leave_one_at_a_time_in_order,
+                other_keys_and_targets_do_not_wait,
+                a_failed_message_delays_only_its_key_until_its_retry,
+                a_message_given_up_lets_the_next_one_through,
+                the_next_delivery_is_that_of_the_earliest_head,
+                nothing_is_next_when_nothing_can_be_delivered,
+                the_longest_due_message_comes_first,
+                ids_grow_and_are_not_given_twice,
+                delivering_out_of_order_keeps_the_order_of_the_rest,
+                unknown_and_dead_messages_are_left_alone,
+            }
+            workflows {
+                the_first_version_is_one_and_is_read_back,
+                versions_count_up_and_all_are_kept,
+                many_writers_at_once_get_consecutive_versions,
+                another_version_than_expected_stores_nothing,
+                expecting_none_stores_only_the_first,
+                storing_a_workflow_stores_its_plan,
+                workflows_are_listed_by_id_after_one,
+                workflows_are_isolated_by_namespace,
+                deleting_a_workflow_keeps_its_runs,
+                a_deleted_workflow_starts_again_at_one,
+            }
+            retention {
+                only_what_ended_before_the_time_is_removed,
+                an_unfinished_run_is_never_removed,
+                a_run_that_was_opened_again_is_not_removed,
+                at_most_the_limit_is_removed_and_the_rest_later,
+                history_and_queue_go_with_their_run,
+                only_expired_records_are_forgotten,
+                a_finished_run_is_deleted_with_its_history,
+                an_unfinished_run_is_not_deleted,
+                a_run_of_another_namespace_is_not_deleted,
+            }
+            content {
+                any_text_comes_back_unchanged,
+                text_that_looks_like_sql_is_only_text,
+                two_mebibytes_come_back_unchanged,
+                the_smallest_and_largest_numbers_come_back_unchanged,
+            }
+            lifecycle {
+                the_status_counts_what_is_there,
+                the_status_follows_every_change,
+                a_closed_store_refuses_everything,
+                closing_again_is_fine,
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($open:ident; $($module:ident { $($case:ident,)* })*) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $case() {
+                let fixture = super::$open();
+                $crate::conformance::$module::$case(fixture.store.clone()).await;
+            })*
+        })*
+    };
+}

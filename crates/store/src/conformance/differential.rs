@@ -1,0 +1,237 @@
+//! Two stores, the same random commands, the same answers.
+//!
+//! The first store is the model and exact. The second one may keep a time to wake that is earlier than the one it was
+//! given last; where that shows, the comparison allows it, and now and then every run is rescheduled to its exact time,
+//! after which the answers must be equal to the letter. A seed replays: the commands depend on nothing else.
+
+mod commands;
+
+use std::collections::BTreeSet;
+
+use quintet_core::id::RunId;
+use quintet_core::time::Time;
+
+use self::commands::{ACTIONS, Generator, NAMESPACES, WORKFLOWS};
+use super::support::{AnyStore, id};
+use crate::commit::RunRow;
+use crate::query::{DueRun, RunFilter};
+
+/// Runs `steps` commands on both stores and panics at the first difference.
+pub async fn compare(model: AnyStore, other: AnyStore, seed: u64, steps: usize) {
+    let mut pair = Pair { model, other, random: Generator::new(seed) };
+    for step in 0..steps {
+        pair.step(step).await;
+    }
+    pair.whole_state().await;
+}
+
+struct Pair {
+    model: AnyStore,
+    other: AnyStore,
+    random: Generator,
+}
+
+/// Asks both stores and compares the answers.
+macro_rules! same {
+    ($pair:ident, $store:ident => $call:expr) => {{
+        let $store = &$pair.model;
+        let left = $call.await.expect("the model answers");
+        let $store = &$pair.other;
+        let right = $call.await.expect("the store answers");
+        assert_eq!(left, right, "{} (left: model)", stringify!($call));
+        left
+    }};
+}
+
+impl Pair {
+    async fn step(&mut self, step: usize) {
+        match self.random.below(20) {
+            0..=8 => self.commit().await,
+            9 => self.wakes().await,
+            10 => self.exact_wakes().await,
+            11 | 12 => self.lists().await,
+            13 => self.one_run().await,
+            14 => self.queue().await,
+            15 | 16 => self.outbox().await,
+            17 => self.workflows().await,
+            18 => self.removals().await,
+            _ if step.is_multiple_of(2) => self.records().await,
+            _ => self.figures().await,
+        }
+    }
+
+    async fn commit(&mut self) {
+        let commit = self.random.commit();
+        let results = same!(self, store => store.commit(commit.clone()));
+        self.random.learn(&commit, &results);
+    }
+
+    async fn wakes(&mut self) {
+        let now = self.random.time();
+        let exact = self.model.due(now, usize::MAX).await.unwrap();
+        let lazy = self.other.due(now, usize::MAX).await.unwrap();
+        let (exact, lazy) = (ids(&exact), ids(&lazy));
+        assert!(exact.is_subset(&lazy), "at {now:?} {exact:?} are due, and only {lazy:?} were found");
+        let earliest = |wake: Option<Time>| wake.map_or(i64::MAX, |time| time.0);
+        let (left, right) = (self.model.next_wake().await.unwrap(), self.other.next_wake().await.unwrap());
+        assert!(earliest(right) <= earliest(left), "{right:?} is later than {left:?}");
+        // What an engine does with a run that turns out not to be due.
+        let early: Vec<RunId> = lazy.difference(&exact).copied().collect();
+        self.reschedule(&early).await;
+        assert_eq!(exact, ids(&self.other.due(now, usize::MAX).await.unwrap()), "after rescheduling {early:?}");
+    }
+
+    async fn exact_wakes(&mut self) {
+        let all: Vec<RunId> = self.random.runs().map(id).collect();
+        self.reschedule(&all).await;
+        let (now, limit) = (self.random.time(), self.random.limit());
+        same!(self, store => store.due(now, limit));
+        same!(self, store => store.next_wake());
+        for number in self.random.runs() {
+            for namespace in NAMESPACES {
+                same!(self, store => store.run(namespace, id(number)));
+            }
+        }
+    }
+
+    /// Tells both stores the exact times of some runs, and wrong ones under a version that is not current.
+    async fn reschedule(&mut self, runs: &[RunId]) {
+        let mut wakes = Vec::new();
+        for run in runs {
+            for namespace in NAMESPACES {
+                if let Some(row) = self.model.run(namespace, *run).await.unwrap() {
+                    wakes.push((*run, row.version + 1, Some(self.random.time())));
+                    wakes.push((*run, row.version, row.wake_at));
+                }
+            }
+        }
+        same!(self, store => store.reschedule(&wakes));
+    }
+
+    async fn lists(&mut self) {
+        let (namespace, limit) = (self.random.namespace(), self.random.limit());
+        let filter: RunFilter = self.random.filter();
+        let before = self.random.one_in(2).then(|| id(self.random.below(14)));
+        let left = self.model.runs(&namespace, &filter, before, limit).await.unwrap();
+        let right = self.other.runs(&namespace, &filter, before, limit).await.unwrap();
+        assert_eq!(left.next, right.next, "{filter:?} before {before:?}, at most {limit}");
+        assert_eq!(left.rows.len(), right.rows.len(), "{filter:?} before {before:?}, at most {limit}");
+        left.rows.iter().zip(&right.rows).for_each(|(left, right)| same_row(left, right));
+        let after = self.random.one_in(2).then(|| id(self.random.below(14)));
+        same!(self, store => store.claimed(after, limit));
+    }
+
+    async fn one_run(&mut self) {
+        let (namespace, run) = (self.random.namespace(), id(self.random.below(14)));
+        let left = self.model.load(&namespace, run).await.unwrap();
+        let right = self.other.load(&namespace, run).await.unwrap();
+        assert_eq!(left.is_some(), right.is_some(), "{run}");
+        if let (Some(left), Some(right)) = (left, right) {
+            same_row(&left.row, &right.row);
+            assert_eq!(left.commits, right.commits);
+        }
+        let (after, limit) = (self.random.below(6), self.random.limit());
+        same!(self, store => store.commits(&namespace, run, after, limit));
+    }
+
+    async fn queue(&mut self) {
+        let actions: Vec<String> =
+            ACTIONS.iter().filter(|_| self.random.one_in(2)).map(|action| (*action).to_owned()).collect();
+        let limit = self.random.limit();
+        same!(self, store => store.queued(&actions, limit));
+    }
+
+    async fn outbox(&mut self) {
+        let (now, limit) = (self.random.time(), self.random.limit());
+        let due = same!(self, store => store.outbox_due(now, limit));
+        same!(self, store => store.outbox_next());
+        let Some(entry) = due.first() else { return };
+        match self.random.below(4) {
+            0 | 1 => {
+                let ids: Vec<i64> = due.iter().map(|entry| entry.id + i64::from(self.random.one_in(5))).collect();
+                same!(self, store => store.outbox_delivered(&ids));
+            }
+            2 => {
+                let retry_at = Some(self.random.time());
+                same!(self, store => store.outbox_failed(entry.id, "refused", retry_at));
+            }
+            _ => {
+                same!(self, store => store.outbox_failed(entry.id, "refused", None));
+            }
+        }
+        same!(self, store => store.outbox_due(now, limit));
+    }
+
+    async fn workflows(&mut self) {
+        let (namespace, limit) = (self.random.namespace(), self.random.limit());
+        let workflow = WORKFLOWS[self.random.below(WORKFLOWS.len() as u64) as usize];
+        if self.random.one_in(6) {
+            same!(self, store => store.delete_workflow(&namespace, workflow));
+        } else {
+            let write = self.random.workflow(&namespace, workflow);
+            same!(self, store => store.put_workflow(write.clone()));
+        }
+        same!(self, store => store.workflow(&namespace, workflow));
+        same!(self, store => store.workflow_versions(&namespace, workflow));
+        let after = self.random.one_in(2).then_some(workflow);
+        same!(self, store => store.workflows(&namespace, after, limit));
+        let digest = self.random.digest();
+        same!(self, store => store.plan(digest));
+    }
+
+    async fn removals(&mut self) {
+        if self.random.one_in(2) {
+            let (namespace, number) = (self.random.namespace(), self.random.below(14));
+            same!(self, store => store.delete_run(&namespace, id(number)));
+        } else {
+            let (before, now, limit) = (self.random.time(), self.random.past(), self.random.limit());
+            same!(self, store => store.prune(before, now, limit));
+        }
+        self.random.forget(&self.model).await;
+    }
+
+    async fn records(&mut self) {
+        let (namespace, now) = (self.random.namespace(), self.random.time());
+        for scope in commands::SCOPES {
+            for key in commands::KEYS {
+                same!(self, store => store.idempotency(&namespace, scope, key, now));
+            }
+        }
+    }
+
+    async fn figures(&mut self) {
+        let figures = |status: crate::query::StoreStatus| {
+            (status.runs, status.queued, status.outbox, status.outbox_dead)
+        };
+        let left = figures(self.model.status().await.unwrap());
+        let right = figures(self.other.status().await.unwrap());
+        assert_eq!(left, right);
+    }
+
+    async fn whole_state(&mut self) {
+        self.exact_wakes().await;
+        self.figures().await;
+        let actions: Vec<String> = ACTIONS.iter().map(|action| (*action).to_owned()).collect();
+        same!(self, store => store.queued(&actions, usize::MAX));
+        same!(self, store => store.outbox_due(Time(i64::MAX), usize::MAX));
+        for namespace in NAMESPACES {
+            for number in self.random.runs() {
+                same!(self, store => store.commits(namespace, id(number), 0, usize::MAX));
+            }
+            same!(self, store => store.workflows(namespace, None, usize::MAX));
+        }
+    }
+}
+
+fn ids(due: &[DueRun]) -> BTreeSet<RunId> {
+    due.iter().map(|run| run.id).collect()
+}
+
+/// Equal but for a time to wake that may be too early while the run is unfinished.
+fn same_row(exact: &RunRow, lazy: &RunRow) {
+    let wake_at = |row: &RunRow| row.wake_at.map_or(i64::MAX, |time| time.0);
+    let same = RunRow { wake_at: exact.wake_at, ..lazy.clone() };
+    assert_eq!(*exact, same);
+    let kept = if exact.finished_at.is_some() { exact.wake_at == lazy.wake_at } else { wake_at(lazy) <= wake_at(exact) };
+    assert!(kept, "{} wakes at {:?} instead of {:?}", exact.id, lazy.wake_at, exact.wake_at);
+}

@@ -1,0 +1,74 @@
+//! Steps that wait for an executor.
+
+use super::support::*;
+use crate::query::QueueEntry;
+
+pub async fn entries_come_by_priority_then_age_then_step(store: AnyStore) {
+    let of = |number, priority| start(number).with(|row| row.priority = priority).put(2, "noop").put(1, "noop");
+    apply_all(&store, [of(3, 0), of(2, -5), of(4, 9), of(1, 0)]).await;
+    let expected = [(4, 1), (4, 2), (1, 1), (1, 2), (3, 1), (3, 2), (2, 1), (2, 2)];
+    assert_eq!(queued(&store, &["noop"], 100).await, expected);
+}
+
+pub async fn only_the_actions_asked_for_are_answered(store: AnyStore) {
+    apply(&store, start(1).put(0, "http").put(1, "noop").put(2, "http2")).await;
+    assert_eq!(queued(&store, &["http"], 100).await, [(1, 0)]);
+    assert_eq!(queued(&store, &["http2", "noop"], 100).await, [(1, 1), (1, 2)]);
+    assert_eq!(queued(&store, &["HTTP", "htt", ""], 100).await, []);
+}
+
+pub async fn an_action_asked_for_twice_is_answered_once(store: AnyStore) {
+    apply(&store, start(1).put(0, "http")).await;
+    assert_eq!(queued(&store, &["http", "http"], 100).await, [(1, 0)]);
+}
+
+pub async fn no_actions_get_no_entries(store: AnyStore) {
+    apply(&store, start(1).put(0, "http")).await;
+    assert_eq!(queued(&store, &[], 100).await, []);
+}
+
+pub async fn a_limit_takes_the_first_of_all_actions(store: AnyStore) {
+    let of = |number, priority, action| start(number).with(|row| row.priority = priority).put(0, action);
+    apply_all(&store, [of(1, 0, "a"), of(2, 5, "b"), of(3, 3, "a"), of(4, 4, "b")]).await;
+    assert_eq!(queued(&store, &["a", "b"], 3).await, [(2, 0), (4, 0), (3, 0)]);
+    assert_eq!(queued(&store, &["a", "b"], 0).await, []);
+}
+
+pub async fn an_entry_stays_until_it_is_removed(store: AnyStore) {
+    let first = apply(&store, start(1).put(0, "a").put(1, "a")).await;
+    let second = apply(&store, first.next()).await;
+    assert_eq!(queued(&store, &["a"], 100).await, [(1, 0), (1, 1)]);
+    assert_eq!(queued(&store, &["a"], 100).await, [(1, 0), (1, 1)]);
+    apply(&store, second.next().remove(0)).await;
+    assert_eq!(queued(&store, &["a"], 100).await, [(1, 1)]);
+}
+
+pub async fn removing_an_absent_entry_is_no_conflict(store: AnyStore) {
+    let first = apply(&store, start(1).remove(7)).await;
+    let other = apply(&store, start(2).put(7, "a")).await;
+    apply(&store, first.next().remove(7)).await;
+    assert_eq!(queued(&store, &["a"], 100).await, [(2, 7)]);
+    apply(&store, other.next().remove(7).remove(7)).await;
+    assert_eq!(queued(&store, &["a"], 100).await, []);
+}
+
+pub async fn putting_a_step_again_replaces_its_entry(store: AnyStore) {
+    let first = apply(&store, start(1).put(0, "a")).await;
+    apply(&store, start(2).with(|row| row.priority = 5).put(0, "b")).await;
+    apply(&store, first.next().with(|row| row.priority = 9).put(0, "b")).await;
+    assert_eq!(queued(&store, &["a"], 100).await, []);
+    assert_eq!(queued(&store, &["b"], 100).await, [(1, 0), (2, 0)]);
+}
+
+pub async fn an_entry_can_be_put_and_removed_in_one_commit(store: AnyStore) {
+    let first = start(1).put(0, "a").put(1, "a").remove(1);
+    let second = first.next().remove(0).put(2, "a");
+    apply_all(&store, [first, second]).await;
+    assert_eq!(queued(&store, &["a"], 100).await, [(1, 2)]);
+}
+
+pub async fn entries_carry_their_namespace(store: AnyStore) {
+    apply(&store, start(1).within("acme").put(3, "a")).await;
+    let entry = QueueEntry { namespace: "acme".into(), run: id(1), node: 3, action: "a".into() };
+    assert_eq!(store.queued(&["a".to_owned()], 10).await.unwrap(), [entry]);
+}

@@ -1,0 +1,63 @@
+//! One run and its history; plans.
+
+use super::support::*;
+use crate::commit::{PlanWrite, Unit, UnitResult};
+
+pub async fn an_unknown_run_is_absent_everywhere(store: AnyStore) {
+    assert_eq!(store.run(DEFAULT, id(1)).await.unwrap(), None);
+    assert!(store.load(DEFAULT, id(1)).await.unwrap().is_none());
+    assert!(store.commits(DEFAULT, id(1), 0, 10).await.unwrap().is_empty());
+    assert!(!store.delete_run(DEFAULT, id(1)).await.unwrap());
+}
+
+pub async fn a_run_is_absent_from_other_namespaces(store: AnyStore) {
+    apply(&store, start(1).within("acme")).await;
+    for namespace in [DEFAULT, "", "ACME", "acme "] {
+        assert_eq!(store.run(namespace, id(1)).await.unwrap(), None);
+        assert!(store.load(namespace, id(1)).await.unwrap().is_none());
+        assert!(store.commits(namespace, id(1), 0, 10).await.unwrap().is_empty());
+    }
+    assert!(store.load("acme", id(1)).await.unwrap().is_some());
+}
+
+pub async fn history_is_read_after_a_version_and_up_to_a_limit(store: AnyStore) {
+    let mut write = apply(&store, start(1)).await;
+    apply(&store, start(2)).await;
+    for _ in 0..5 {
+        write = apply(&store, write.next()).await;
+    }
+    for (after, limit, expected) in
+        [(0, 100, &[1, 2, 3, 4, 5, 6][..]), (2, 2, &[3, 4]), (5, 9, &[6]), (6, 9, &[]), (0, 0, &[]), (u64::MAX, 9, &[])]
+    {
+        let commits = store.commits(DEFAULT, id(1), after, limit).await.unwrap();
+        let seqs: Vec<u64> = commits.iter().map(|commit| commit.seq).collect();
+        assert_eq!(seqs, expected, "after {after}, at most {limit}");
+    }
+}
+
+pub async fn loading_gives_the_whole_history(store: AnyStore) {
+    let mut write = apply(&store, start(1)).await;
+    for _ in 0..20 {
+        write = apply(&store, write.next()).await;
+    }
+    let run = store.load(DEFAULT, id(1)).await.unwrap().expect("the run is there");
+    assert_eq!(run.row, write.row);
+    assert_eq!(run.commits, store.commits(DEFAULT, id(1), 0, usize::MAX).await.unwrap());
+    assert_eq!(run.commits.len(), 21);
+}
+
+pub async fn a_plan_is_found_by_its_digest(store: AnyStore) {
+    let plan = Some(PlanWrite { digest: digest(3), spec: "{\"steps\":[]}".into() });
+    assert_eq!(commit(&store, Unit { plan, ..unit([start(1)]) }).await, UnitResult::Applied);
+    assert_eq!(store.plan(digest(3)).await.unwrap().as_deref(), Some("{\"steps\":[]}"));
+    assert_eq!(store.plan(digest(4)).await.unwrap(), None);
+}
+
+pub async fn storing_a_plan_again_is_no_conflict(store: AnyStore) {
+    let plan = Some(PlanWrite { digest: digest(3), spec: "{}".into() });
+    for number in 1..=3 {
+        let again = Unit { plan: plan.clone(), ..unit([start(number)]) };
+        assert_eq!(commit(&store, again).await, UnitResult::Applied);
+    }
+    assert_eq!(store.plan(digest(3)).await.unwrap().as_deref(), Some("{}"));
+}

@@ -1,0 +1,43 @@
+//! The model passes the suite that it is the model of, and the suite holds every case that was written for it.
+#![cfg(feature = "conformance")]
+
+use quintet_store::conformance::{Fixture, differential};
+use quintet_store::{MemoryStore, conformance};
+
+fn open() -> Fixture {
+    Fixture::new(MemoryStore::new())
+}
+
+conformance!(open);
+
+#[test]
+fn every_case_that_was_written_is_part_of_the_suite() {
+    let suite = include_str!("../src/conformance.rs");
+    let modules = [
+        include_str!("../src/conformance/commits.rs"),
+        include_str!("../src/conformance/content.rs"),
+        include_str!("../src/conformance/idempotency.rs"),
+        include_str!("../src/conformance/lifecycle.rs"),
+        include_str!("../src/conformance/lists.rs"),
+        include_str!("../src/conformance/outbox.rs"),
+        include_str!("../src/conformance/queue.rs"),
+        include_str!("../src/conformance/retention.rs"),
+        include_str!("../src/conformance/runs.rs"),
+        include_str!("../src/conformance/wakes.rs"),
+        include_str!("../src/conformance/workflows.rs"),
+    ];
+    let written = modules.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
+    let names: Vec<&str> = written.filter_map(|rest| rest.split('(').next()).collect();
+    assert!(names.len() > 100, "only {} cases were found", names.len());
+    for name in names {
+        assert!(suite.contains(&format!(" {name},\n")), "{name} is written and not run");
+    }
+}
+
+#[tokio::test]
+async fn the_model_agrees_with_itself() {
+    for seed in 0..20 {
+        let (left, right) = (open().store, open().store);
+        differential::compare(left, right, seed, 200).await;
+    }
+}
