@@ -41,17 +41,30 @@ pub(crate) struct Call {
 impl Call {
     pub fn get(path: &[&str]) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Self { method: Method::GET, path, query: Vec::new(), headers: Vec::new(), body: None }
+        Self {
+            method: Method::GET,
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     pub fn delete(path: &[&str]) -> Self {
-        Self { method: Method::DELETE, ..Self::get(path) }
+        Self {
+            method: Method::DELETE,
+            ..Self::get(path)
+        }
     }
 
     pub fn post(path: &[&str], body: &impl Serialize) -> Self {
         // A value that came out of serde_json or out of this crate's own types always has a JSON form.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        Self { method: Method::POST, body: Some(body.into()), ..Self::get(path) }
+        Self {
+            method: Method::POST,
+            body: Some(body.into()),
+            ..Self::get(path)
+        }
     }
 
     pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
@@ -68,14 +81,21 @@ impl Call {
 impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:8080` or `https://quintet.example/prefix`.
     pub fn new(base: &str) -> Result<Self, Error> {
-        let bad = |reason: String| Error::BadUrl { url: base.to_owned(), reason };
+        let bad = |reason: String| Error::BadUrl {
+            url: base.to_owned(),
+            reason,
+        };
         let url = Url::parse(base).map_err(|error| bad(error.to_string()))?;
         let transport = match url.scheme() {
             "http" => Transport::plain(),
             "https" => Transport::tls().map_err(|error| bad(format!("the machine's certificates: {error}")))?,
             _ => return Err(bad("it must begin with http:// or https://".to_owned())),
         };
-        Ok(Self { base: Arc::new(url), transport, authorization: None })
+        Ok(Self {
+            base: Arc::new(url),
+            transport,
+            authorization: None,
+        })
     }
 
     /// The same client with a key. A key with line breaks or other control characters is left out.
@@ -131,7 +151,11 @@ impl Client {
     /// Sends the request and gives the answer with its body unread, if it is a good one.
     pub(crate) async fn open(&self, call: Call) -> Result<Response<Incoming>, Error> {
         let request = self.request(call)?;
-        let answer = self.transport.send(request).await.map_err(|error| self.unreachable(&error))?;
+        let answer = self
+            .transport
+            .send(request)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -172,20 +196,32 @@ impl Client {
     }
 
     pub(crate) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
-        Error::Unreachable { url: self.base().to_owned(), reason: reason(error) }
+        Error::Unreachable {
+            url: self.base().to_owned(),
+            reason: reason(error),
+        }
     }
 
     pub(crate) fn protocol(&self, reason: String) -> Error {
-        Error::Protocol { url: self.base().to_owned(), reason }
+        Error::Protocol {
+            url: self.base().to_owned(),
+            reason,
+        }
     }
 
     fn bad_url(&self, reason: String) -> Error {
-        Error::BadUrl { url: self.base().to_owned(), reason }
+        Error::BadUrl {
+            url: self.base().to_owned(),
+            reason,
+        }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base", &self.base()).field("has_key", &self.authorization.is_some()).finish()
+        f.debug_struct("Client")
+            .field("base", &self.base())
+            .field("has_key", &self.authorization.is_some())
+            .finish()
     }
 }

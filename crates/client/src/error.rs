@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// The server refused.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(Box<ApiError>),
     /// The answer is not what this API gives: probably it is not a Quintet that answers there.
     #[error("the answer from {url} is not understood: {reason}")]
     Protocol {
@@ -33,6 +33,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
 }
 
 impl Error {
@@ -85,13 +91,26 @@ impl ApiError {
     pub(crate) fn read(status: StatusCode, body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let error = json.as_ref().and_then(|json| json.get("error"));
-        let text = |field: &str| error.and_then(|error| error.get(field)).and_then(Value::as_str).map(str::to_owned);
+        let text = |field: &str| {
+            error
+                .and_then(|error| error.get(field))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let plain = || {
             let text = String::from_utf8_lossy(body).trim().to_owned();
             if text.is_empty() { status.to_string() } else { text }
         };
-        let message = text("message").or_else(|| error.and_then(Value::as_str).map(str::to_owned)).unwrap_or_else(plain);
-        Self { status, code: text("code"), message, field: text("field").filter(|field| !field.is_empty()), body: json }
+        let message = text("message")
+            .or_else(|| error.and_then(Value::as_str).map(str::to_owned))
+            .unwrap_or_else(plain);
+        Self {
+            status,
+            code: text("code"),
+            message,
+            field: text("field").filter(|field| !field.is_empty()),
+            body: json,
+        }
     }
 }
 
@@ -101,7 +120,8 @@ mod tests {
 
     #[test]
     fn json_errors_keep_code_message_and_field() {
-        let body = br#"{"error":{"code":"invalid_workflow","message":"unknown step \"x\"","field":"steps[1].depends_on[0]"}}"#;
+        let body =
+            br#"{"error":{"code":"invalid_workflow","message":"unknown step \"x\"","field":"steps[1].depends_on[0]"}}"#;
         let error = ApiError::read(StatusCode::BAD_REQUEST, body);
         assert_eq!(error.code.as_deref(), Some("invalid_workflow"));
         assert_eq!(error.to_string(), "steps[1].depends_on[0]: unknown step \"x\"");
@@ -109,14 +129,23 @@ mod tests {
 
     #[test]
     fn plain_text_and_empty_errors_become_messages() {
-        assert_eq!(ApiError::read(StatusCode::BAD_REQUEST, b"bad json\n").to_string(), "bad json");
-        assert_eq!(ApiError::read(StatusCode::METHOD_NOT_ALLOWED, b"").to_string(), "405 Method Not Allowed");
-        assert_eq!(ApiError::read(StatusCode::NOT_FOUND, br#"{"error":"gone"}"#).to_string(), "gone");
+        assert_eq!(
+            ApiError::read(StatusCode::BAD_REQUEST, b"bad json\n").to_string(),
+            "bad json"
+        );
+        assert_eq!(
+            ApiError::read(StatusCode::METHOD_NOT_ALLOWED, b"").to_string(),
+            "405 Method Not Allowed"
+        );
+        assert_eq!(
+            ApiError::read(StatusCode::NOT_FOUND, br#"{"error":"gone"}"#).to_string(),
+            "gone"
+        );
     }
 
     #[test]
     fn the_originals_400_for_unknown_things_counts_as_not_found() {
-        let of = |status, body: &[u8]| Error::Api(ApiError::read(status, body)).is_not_found();
+        let of = |status, body: &[u8]| Error::from(ApiError::read(status, body)).is_not_found();
         assert!(of(StatusCode::BAD_REQUEST, b"not found\n"));
         assert!(of(StatusCode::NOT_FOUND, b""));
         assert!(!of(StatusCode::BAD_REQUEST, b"bad json"));

@@ -34,7 +34,11 @@ pub struct Followed {
 
 impl From<Message> for Followed {
     fn from(message: Message) -> Self {
-        Self { id: message.id, event: message.event, data: message.data }
+        Self {
+            id: message.id,
+            event: message.event,
+            data: message.data,
+        }
     }
 }
 
@@ -136,7 +140,9 @@ impl Follower {
     async fn connect(&mut self) -> Result<(), Error> {
         let mut path = vec!["v1", "runs", self.run.as_str()];
         path.extend(self.what);
-        let call = Call::get(&path).header("last-event-id", self.last_id.as_ref()).header("accept", Some("text/event-stream"));
+        let call = Call::get(&path)
+            .header("last-event-id", self.last_id.as_ref())
+            .header("accept", Some("text/event-stream"));
         match self.client.open(call).await {
             Ok(answer) => {
                 self.parser = Parser::default();
@@ -168,13 +174,18 @@ impl Follower {
         if !error.is_retryable() || self.failures >= PATIENCE {
             return Err(error);
         }
-        let delay = FIRST_DELAY.saturating_mul(1 << (self.failures - 1).min(16)).min(LAST_DELAY);
+        let delay = FIRST_DELAY
+            .saturating_mul(1 << (self.failures - 1).min(16))
+            .min(LAST_DELAY);
         pause(delay).await;
         Ok(())
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "a client lives outside the server and has only the machine's clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a client lives outside the server and has only the machine's clock"
+)]
 async fn pause(delay: Duration) {
     tokio::time::sleep(delay).await;
 }

@@ -30,7 +30,7 @@ pub use approvals::Approvals;
 pub use client::Client;
 pub use error::{ApiError, Error};
 pub use follow::{Followed, Follower};
-pub use model::{Page, Run, RunStatus, StepRun, Version, Workflow};
+pub use model::{History, Page, Run, RunStatus, StepRun, Version, Workflow};
 pub use runs::{Decision, RunFilter, Runs, StartRun};
 pub use templates::Templates;
 pub use workflows::Workflows;

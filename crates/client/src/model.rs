@@ -121,6 +121,16 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// A part of a run's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The events.
+    pub items: Vec<Value>,
+    /// Pass it as `after` to go on; absent at the end of what there is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u64>,
+}
+
 /// The original says `null` where a list is empty.
 fn null_is_empty<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::<Vec<T>>::deserialize(source)?.unwrap_or_default())
@@ -169,13 +179,19 @@ impl RunStatus {
     pub fn as_str(&self) -> &str {
         match self {
             RunStatus::Other(name) => name,
-            known => STATUSES.iter().find(|(status, _)| status == known).map_or("", |(_, name)| name),
+            known => STATUSES
+                .iter()
+                .find(|(status, _)| status == known)
+                .map_or("", |(_, name)| name),
         }
     }
 
     /// Whether the run is over.
     pub fn is_finished(&self) -> bool {
-        matches!(self, RunStatus::Succeeded | RunStatus::Failed | RunStatus::Canceled | RunStatus::Resolved)
+        matches!(
+            self,
+            RunStatus::Succeeded | RunStatus::Failed | RunStatus::Canceled | RunStatus::Resolved
+        )
     }
 
     /// Whether the run is over and did what it was meant to do.
@@ -187,7 +203,9 @@ impl RunStatus {
 impl From<String> for RunStatus {
     fn from(name: String) -> Self {
         let known = STATUSES.iter().find(|(_, known)| *known == name);
-        known.map(|(status, _)| status.clone()).unwrap_or(RunStatus::Other(name))
+        known
+            .map(|(status, _)| status.clone())
+            .unwrap_or(RunStatus::Other(name))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::client::{Call, Client};
 use crate::error::Error;
 use crate::follow::Follower;
-use crate::model::{Page, Run};
+use crate::model::{History, Page, Run};
 
 /// Operations on runs.
 #[derive(Debug, Clone, Copy)]
@@ -170,12 +170,31 @@ impl Runs<'_> {
             fields.retain(|_, value| !value.is_null());
             fields.extend(output.map(|output| ("output".to_owned(), output)));
         }
-        self.0.json(Call::post(&["v1", "runs", id, "steps", step, "resolve"], &body)).await
+        self.0
+            .json(Call::post(&["v1", "runs", id, "steps", step, "resolve"], &body))
+            .await
     }
 
-    /// The steps of a run, each with what became of it.
-    pub async fn steps(&self, id: &str) -> Result<Page<Value>, Error> {
-        self.0.json(Call::get(&["v1", "runs", id, "steps"])).await
+    /// One page of the steps of a run, each with what became of it; items of a `for_each` come after the steps.
+    pub async fn steps(&self, id: &str, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<Value>, Error> {
+        let call = Call::get(&["v1", "runs", id, "steps"])
+            .query("cursor", cursor)
+            .query("limit", limit);
+        self.0.json(call).await
+    }
+
+    /// The first `most` steps of a run, page by page.
+    pub async fn all_steps(&self, id: &str, most: usize) -> Result<Vec<Value>, Error> {
+        let (mut steps, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.steps(id, cursor.as_deref(), Some(1000)).await?;
+            steps.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() || steps.len() >= most {
+                steps.truncate(most);
+                return Ok(steps);
+            }
+        }
     }
 
     /// One step of a run.
@@ -191,9 +210,11 @@ impl Runs<'_> {
         }
     }
 
-    /// What happened to a run, after entry `after`, oldest first.
-    pub async fn history(&self, id: &str, after: Option<u64>, limit: Option<u32>) -> Result<Page<Value>, Error> {
-        let call = Call::get(&["v1", "runs", id, "history"]).query("after", after).query("limit", limit);
+    /// What happened to a run, after entry `after`, oldest first; at most `limit` entries, each of several events.
+    pub async fn history(&self, id: &str, after: Option<u64>, limit: Option<u32>) -> Result<History, Error> {
+        let call = Call::get(&["v1", "runs", id, "history"])
+            .query("after", after)
+            .query("limit", limit);
         self.0.json(call).await
     }
 

@@ -65,18 +65,27 @@ mod tests {
 
     fn parse(pieces: &[&str]) -> Vec<Message> {
         let (mut parser, mut messages) = (Parser::default(), Vec::new());
-        pieces.iter().for_each(|piece| parser.feed(piece.as_bytes(), &mut messages));
+        pieces
+            .iter()
+            .for_each(|piece| parser.feed(piece.as_bytes(), &mut messages));
         messages
     }
 
     fn message(id: Option<&str>, event: Option<&str>, data: &str) -> Message {
-        Message { id: id.map(str::to_owned), event: event.map(str::to_owned), data: data.to_owned() }
+        Message {
+            id: id.map(str::to_owned),
+            event: event.map(str::to_owned),
+            data: data.to_owned(),
+        }
     }
 
     #[test]
     fn messages_survive_any_cut_and_any_line_end() {
         let text = "id: 3.1\nevent: step\ndata: {\"a\":1}\n\ndata: ü\n\n";
-        let expected = vec![message(Some("3.1"), Some("step"), "{\"a\":1}"), message(None, None, "ü")];
+        let expected = vec![
+            message(Some("3.1"), Some("step"), "{\"a\":1}"),
+            message(None, None, "ü"),
+        ];
         for end in ["\n", "\r\n", "\r"] {
             let text = text.replace('\n', end);
             for cut in 0..text.len() {
@@ -90,7 +99,10 @@ mod tests {
 
     #[test]
     fn several_data_lines_are_one_message_and_comments_are_none() {
-        assert_eq!(parse(&[": ping\n\ndata: a\ndata: b\ndata:\n\n"]), [message(None, None, "a\nb\n")]);
+        assert_eq!(
+            parse(&[": ping\n\ndata: a\ndata: b\ndata:\n\n"]),
+            [message(None, None, "a\nb\n")]
+        );
     }
 
     #[test]

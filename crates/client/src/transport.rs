@@ -30,7 +30,11 @@ impl Transport {
     pub fn tls() -> std::io::Result<Self> {
         let mut tcp = tcp();
         tcp.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp);
         Ok(Self::Tls(pool().build(connector)))
     }
 

@@ -33,12 +33,19 @@ impl Workflows<'_> {
 
     /// One version.
     pub async fn version(&self, id: &str, version: u32) -> Result<Version, Error> {
-        self.0.json(Call::get(&["v1", "workflows", id, "versions", &version.to_string()])).await
+        self.0
+            .json(Call::get(&["v1", "workflows", id, "versions", &version.to_string()]))
+            .await
     }
 
     /// Makes an earlier version the newest one again.
     pub async fn rollback(&self, id: &str, version: u32) -> Result<Workflow, Error> {
-        self.0.json(Call::post(&["v1", "workflows", id, "rollback"], &json!({ "version": version }))).await
+        self.0
+            .json(Call::post(
+                &["v1", "workflows", id, "rollback"],
+                &json!({ "version": version }),
+            ))
+            .await
     }
 
     /// Removes one with all its versions; its runs stay.
@@ -48,6 +55,8 @@ impl Workflows<'_> {
 
     /// Checks a definition without storing it.
     pub async fn validate(&self, document: &Value) -> Result<Value, Error> {
-        self.0.json(Call::post(&["v1", "workflows", "validate"], document)).await
+        self.0
+            .json(Call::post(&["v1", "workflows", "validate"], document))
+            .await
     }
 }

@@ -3,5 +3,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod error_code;
 pub mod face;
 pub mod http;
+pub mod openapi;

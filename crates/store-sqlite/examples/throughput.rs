@@ -21,7 +21,9 @@ fn main() {
     let dir = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let dir = tempfile::tempdir_in(dir).expect("a directory to measure in");
     println!("{:?}", probe(dir.path(), 200).expect("the disk can be measured"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     for (batch, commits) in [(1, 4_000), (10, 2_000), (100, 1_000), (1_000, 200)] {
         runtime.block_on(transitions(dir.path(), batch, commits));
     }
@@ -44,7 +46,12 @@ fn start(number: u64) -> RunWrite {
         updated_at: Time(1),
         finished_at: None,
     };
-    RunWrite { expected: 0, row, events: "x".repeat(200), queue: Vec::new() }
+    RunWrite {
+        expected: 0,
+        row,
+        events: "x".repeat(200),
+        queue: Vec::new(),
+    }
 }
 
 fn next(mut write: RunWrite) -> RunWrite {
@@ -64,8 +71,19 @@ fn finish(write: RunWrite) -> RunWrite {
 }
 
 async fn commit(store: &SqliteStore, writes: impl Iterator<Item = RunWrite>) {
-    let units = writes.map(|write| Unit { runs: vec![write], ..Unit::default() }).collect();
-    let results = store.commit(Commit { meta: Meta { at: Time(5), owner: 1 }, units }).await.expect("committed");
+    let units = writes
+        .map(|write| Unit {
+            runs: vec![write],
+            ..Unit::default()
+        })
+        .collect();
+    let results = store
+        .commit(Commit {
+            meta: Meta { at: Time(5), owner: 1 },
+            units,
+        })
+        .await
+        .expect("committed");
     assert!(results.iter().all(|result| *result == UnitResult::Applied));
 }
 
@@ -107,7 +125,13 @@ async fn whole_runs(dir: &Path, batch: u64, commits: u64) {
         commit(&store, runs.iter().cloned()).await;
         commit(&store, runs.into_iter().map(finish)).await;
     }
-    report(&store, &format!("start+end {batch:>4}"), before, begin, (batch * commits * 2) as usize);
+    report(
+        &store,
+        &format!("start+end {batch:>4}"),
+        before,
+        begin,
+        (batch * commits * 2) as usize,
+    );
     store.close().await.expect("closed");
 }
 

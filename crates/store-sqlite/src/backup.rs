@@ -31,7 +31,9 @@ fn reserve(path: &Path) -> Result<(), StoreError> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let path = path.display();
-            Err(StoreError::Refused(format!("{path} exists: a backup never writes over a file, choose another name")))
+            Err(StoreError::Refused(format!(
+                "{path} exists: a backup never writes over a file, choose another name"
+            )))
         }
         Err(error) => Err(unavailable(path, &error)),
     }
@@ -50,15 +52,22 @@ fn copy(reader: &Reader, partial: &Path) -> Result<()> {
     let mode: String = target.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
     let finding: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if mode != "delete" || finding != "ok" {
-        return Err(StoreError::Corrupt(format!("the backup failed its check: {finding} (journal mode {mode})")).into());
+        return Err(
+            StoreError::Corrupt(format!("the backup failed its check: {finding} (journal mode {mode})")).into(),
+        );
     }
     Ok(())
 }
 
 fn finish(partial: &Path, path: &Path) -> Result<()> {
     let flush = |file: &Path| File::open(file).and_then(|file| file.sync_all());
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let done = flush(partial).and_then(|()| std::fs::rename(partial, path)).and_then(|()| flush(parent));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let done = flush(partial)
+        .and_then(|()| std::fs::rename(partial, path))
+        .and_then(|()| flush(parent));
     Ok(done.map_err(|error| unavailable(path, &error))?)
 }
 

@@ -67,20 +67,29 @@ pub fn run(row: &Row<'_>) -> Result<RunRow> {
 }
 
 pub fn due_run(row: &Row<'_>) -> Result<DueRun> {
-    Ok(DueRun { namespace: text(row, 0)?, id: run_id(row, 1)? })
+    Ok(DueRun {
+        namespace: text(row, 0)?,
+        id: run_id(row, 1)?,
+    })
 }
 
 pub fn commit(row: &Row<'_>) -> Result<StoredCommit> {
     let owner = row.get::<_, i64>(2)?.cast_unsigned();
     Ok(StoredCommit {
         seq: row.get::<_, i64>(0)?.cast_unsigned(),
-        meta: Meta { at: time(row, 1)?, owner },
+        meta: Meta {
+            at: time(row, 1)?,
+            owner,
+        },
         events: row.get(3)?,
     })
 }
 
 pub fn record(row: &Row<'_>) -> Result<IdempotencyRecord> {
-    Ok(IdempotencyRecord { request: row.get(0)?, answer: row.get(1)? })
+    Ok(IdempotencyRecord {
+        request: row.get(0)?,
+        answer: row.get(1)?,
+    })
 }
 
 pub fn message(row: &Row<'_>) -> Result<OutboxEntry> {

@@ -65,7 +65,10 @@ pub fn writer(path: &Path, synchronous: Synchronous) -> Result<Connection> {
     common(&connection)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        let sentence = format!("{} cannot use a write-ahead log (journal mode {mode}): choose a local disk", path.display());
+        let sentence = format!(
+            "{} cannot use a write-ahead log (journal mode {mode}): choose a local disk",
+            path.display()
+        );
         return Err(StoreError::Refused(sentence).into());
     }
     set(&connection, "synchronous", synchronous.number())?;
@@ -107,7 +110,9 @@ fn assert_version(version: i32) -> Result<(), StoreError> {
         return Ok(());
     }
     let text = rusqlite::version();
-    Err(StoreError::Refused(format!("this program is linked with SQLite {text}, which can damage a WAL database")))
+    Err(StoreError::Refused(format!(
+        "this program is linked with SQLite {text}, which can damage a WAL database"
+    )))
 }
 
 #[cfg(test)]

@@ -96,7 +96,9 @@ mod tests {
         assert!(matches!(of(ffi::SQLITE_BUSY_SNAPSHOT), StoreError::Unavailable(_)));
         assert!(matches!(of(ffi::SQLITE_CORRUPT_INDEX), StoreError::Corrupt(_)));
         assert!(matches!(of(ffi::SQLITE_CONSTRAINT_CHECK), StoreError::Internal(_)));
-        let StoreError::Corrupt(sentence) = of(ffi::SQLITE_NOTADB) else { panic!("not a database is damage") };
+        let StoreError::Corrupt(sentence) = of(ffi::SQLITE_NOTADB) else {
+            panic!("not a database is damage")
+        };
         assert!(sentence.contains("quintet db backup"), "{sentence}");
     }
 

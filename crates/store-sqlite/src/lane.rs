@@ -30,11 +30,16 @@ impl<S: Send + 'static> Lane<S> {
         let receiver: Jobs<S> = Arc::new(Mutex::new(receiver));
         let start = |state: S| {
             let receiver = receiver.clone();
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || serve(state, &receiver))
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || serve(state, &receiver))
         };
         let threads: std::io::Result<Vec<_>> = states.into_iter().map(start).collect();
         let threads = threads.map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
-        Ok(Self { jobs: RwLock::new(Some(sender)), threads: Mutex::new(threads) })
+        Ok(Self {
+            jobs: RwLock::new(Some(sender)),
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Runs a job on one of the threads and returns what it answers.
@@ -48,8 +53,13 @@ impl<S: Send + 'static> Lane<S> {
         let (reply, answer) = oneshot::channel();
         // Nobody may wait for the answer any more; the job was done all the same.
         let job: Job<S> = Box::new(move |state| drop(reply.send(job(state).map_err(StoreError::from))));
-        sender.send(job).await.map_err(|_| StoreError::Internal("the threads of the store have ended".to_owned()))?;
-        answer.await.map_err(|_| StoreError::Unknown("the thread ended before it answered".to_owned()))?
+        sender
+            .send(job)
+            .await
+            .map_err(|_| StoreError::Internal("the threads of the store have ended".to_owned()))?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unknown("the thread ended before it answered".to_owned()))?
     }
 
     /// Stops the intake; the threads end after the jobs that were accepted.

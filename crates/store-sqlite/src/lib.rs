@@ -14,6 +14,7 @@ mod error;
 mod lane;
 mod lock;
 mod migrate;
+mod place;
 mod probe;
 mod read;
 mod sql;

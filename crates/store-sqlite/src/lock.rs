@@ -23,7 +23,12 @@ impl OwnerLock {
     pub fn take(database: &Path) -> Result<Self, StoreError> {
         let path = lock_path(database);
         let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .clone();
         let mut file = options.open(&path).map_err(unavailable)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -60,12 +65,18 @@ fn lock_path(database: &Path) -> PathBuf {
 fn read(file: &mut File) -> String {
     let mut text = String::new();
     // An unreadable owner is an unknown one; the lock alone decides.
-    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let _ = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_string(&mut text));
     text.trim().to_owned()
 }
 
 fn refusal(database: &Path, owner: &str) -> String {
-    let owner = if owner.is_empty() { "another process".to_owned() } else { format!("the process with pid {owner}") };
+    let owner = if owner.is_empty() {
+        "another process".to_owned()
+    } else {
+        format!("the process with pid {owner}")
+    };
     format!(
         "{} is in use by {owner}: an embedded store belongs to one process at a time; stop that one, or choose another \
          database",

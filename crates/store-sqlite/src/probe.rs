@@ -29,10 +29,15 @@ pub fn probe(dir: &Path, iterations: u32) -> Result<Probe, StoreError> {
     let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", dir.display()));
     let place = dir.join(format!("quintet-probe-{}", std::process::id()));
     std::fs::create_dir(&place).map_err(unavailable)?;
-    let measured = measure_fsync(&place.join("append"), iterations).map_err(unavailable).and_then(|fdatasync_us_p50| {
-        let commit_us_p50 = measure_commit(&place.join("probe.db"), iterations)?;
-        Ok(Probe { fdatasync_us_p50, commit_us_p50 })
-    });
+    let measured = measure_fsync(&place.join("append"), iterations)
+        .map_err(unavailable)
+        .and_then(|fdatasync_us_p50| {
+            let commit_us_p50 = measure_commit(&place.join("probe.db"), iterations)?;
+            Ok(Probe {
+                fdatasync_us_p50,
+                commit_us_p50,
+            })
+        });
     std::fs::remove_dir_all(&place).map_err(unavailable)?;
     measured
 }
@@ -47,7 +52,8 @@ fn measure_fsync(path: &Path, iterations: u32) -> std::io::Result<u64> {
 
 fn measure_commit(path: &Path, iterations: u32) -> Result<u64> {
     let connection = connect::writer(path, Synchronous::Full)?;
-    connection.execute_batch("CREATE TABLE state (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO state VALUES (1, 0);")?;
+    connection
+        .execute_batch("CREATE TABLE state (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO state VALUES (1, 0);")?;
     connection.execute_batch("CREATE TABLE event (id INTEGER PRIMARY KEY, body TEXT)")?;
     let mut update = connection.prepare("UPDATE state SET n = n + 1 WHERE id = 1")?;
     let mut insert = connection.prepare("INSERT INTO event (body) VALUES (?1)")?;

@@ -79,7 +79,9 @@ mod tests {
     fn every_statement_can_be_prepared_on_a_migrated_database() {
         let connection = migrated();
         for (path, sql) in ALL {
-            connection.prepare(sql).unwrap_or_else(|error| panic!("{path}: {error}"));
+            connection
+                .prepare(sql)
+                .unwrap_or_else(|error| panic!("{path}: {error}"));
         }
     }
 
@@ -91,7 +93,11 @@ mod tests {
             let noun = noun.unwrap();
             for verb in std::fs::read_dir(noun.path()).unwrap() {
                 let verb = verb.unwrap().file_name().into_string().unwrap();
-                let path = format!("{}/{}", noun.file_name().into_string().unwrap(), verb.trim_end_matches(".sql"));
+                let path = format!(
+                    "{}/{}",
+                    noun.file_name().into_string().unwrap(),
+                    verb.trim_end_matches(".sql")
+                );
                 assert!(ALL.iter().any(|(known, _)| *known == path), "{path}");
                 files += 1;
             }
@@ -103,7 +109,11 @@ mod tests {
     fn plan(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         // Unbound parameters are NULL, which is no matter to the plan.
-        statement.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect()
+        statement
+            .raw_query()
+            .mapped(|row| row.get(3))
+            .map(Result::unwrap)
+            .collect()
     }
 
     /// Statements that look at a whole table or sort, each for a reason.
@@ -145,14 +155,29 @@ mod tests {
             ("runs/get", "SEARCH runs USING PRIMARY KEY (id=?)"),
             ("runs/advance", "SEARCH runs USING PRIMARY KEY (id=?)"),
             ("runs/settle", "SEARCH runs USING PRIMARY KEY (id=?)"),
-            ("runs/list_by_workflow", "SEARCH runs USING INDEX runs_by_workflow (namespace=? AND workflow=? AND id<?)"),
-            ("runs/list_by_status", "SEARCH runs USING INDEX runs_by_outcome (namespace=? AND status=? AND id<?)"),
-            ("runs/list_by_namespace", "SEARCH runs USING INDEX runs_by_namespace (namespace=? AND id<?)"),
+            (
+                "runs/list_by_workflow",
+                "SEARCH runs USING INDEX runs_by_workflow (namespace=? AND workflow=? AND id<?)",
+            ),
+            (
+                "runs/list_by_status",
+                "SEARCH runs USING INDEX runs_by_outcome (namespace=? AND status=? AND id<?)",
+            ),
+            (
+                "runs/list_by_namespace",
+                "SEARCH runs USING INDEX runs_by_namespace (namespace=? AND id<?)",
+            ),
             ("runs/list", "SEARCH runs USING PRIMARY KEY (id<?)"),
-            ("history/list", "SEARCH history USING PRIMARY KEY (run=? AND seq>?)"),
+            (
+                "history/list",
+                "SEARCH history USING INDEX history_in_order (run=? AND seq>?)",
+            ),
             ("queue/list", "SEARCH queue USING INDEX queue_by_action (action=?)"),
             ("queue/remove", "SEARCH queue USING PRIMARY KEY (run=? AND node=?)"),
-            ("idempotency/get", "SEARCH idempotency USING PRIMARY KEY (namespace=? AND scope=? AND key=?)"),
+            (
+                "idempotency/get",
+                "SEARCH idempotency USING PRIMARY KEY (namespace=? AND scope=? AND key=?)",
+            ),
             ("outbox/due", "SEARCH outbox USING INDEX outbox_heads (due_at<?)"),
             ("outbox/delete", "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"),
         ];

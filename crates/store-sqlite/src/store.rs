@@ -20,7 +20,7 @@ use crate::migrate::SCHEMA;
 use crate::read::{self, Reader};
 use crate::tally::Tally;
 use crate::writer::Writer;
-use crate::{backup, write};
+use crate::{backup, place, write};
 
 /// Runs removed by one transaction of retention: commits wait no longer than that takes.
 const PRUNED_AT_ONCE: usize = 100;
@@ -36,7 +36,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_connections: 3, synchronous: Synchronous::Full }
+        Self {
+            read_connections: 3,
+            synchronous: Synchronous::Full,
+        }
     }
 }
 
@@ -58,6 +61,7 @@ impl SqliteStore {
     /// [`StoreError::Corrupt`] when the file is damaged or no database.
     pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         let path = canonical(path)?;
+        place::warn_if_remote(&path);
         let opened = Self::open_canonical(path.clone(), options);
         opened.map_err(|error| at_path(&path, error.into()))
     }
@@ -75,11 +79,19 @@ impl SqliteStore {
     fn open_canonical(path: PathBuf, options: Options) -> Result<Self> {
         let (meters, tally) = (Arc::new(Meters::default()), Arc::new(Tally::default()));
         let writer = Writer::open(path.clone(), options.synchronous, meters.clone(), tally.clone())?;
-        let readers: Result<Vec<Reader>> =
-            (0..options.read_connections.max(1)).map(|_| connect::reader(&path).map(Reader::new)).collect();
+        let readers: Result<Vec<Reader>> = (0..options.read_connections.max(1))
+            .map(|_| connect::reader(&path).map(Reader::new))
+            .collect();
         let readers = Lane::start("quintet-sqlite-reader", readers?)?;
         let writer = Lane::start("quintet-sqlite-writer", vec![writer])?;
-        Ok(Self { path, options, readers, writer, meters, tally })
+        Ok(Self {
+            path,
+            options,
+            readers,
+            writer,
+            meters,
+            tally,
+        })
     }
 
     /// What was written since the store was opened.
@@ -107,7 +119,8 @@ impl SqliteStore {
         }
         let (snapshot, change) = self.writer.call(|writer| writer.snapshot()).await?;
         let tally = self.tally.clone();
-        self.read(move |_| read::status::count_runs(snapshot, &change, &tally)).await
+        self.read(move |_| read::status::count_runs(snapshot, &change, &tally))
+            .await
     }
 }
 
@@ -124,7 +137,9 @@ impl Drop for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
-        self.writer.call(move |writer| write::units::commit(writer, &commit)).await
+        self.writer
+            .call(move |writer| write::units::commit(writer, &commit))
+            .await
     }
 
     async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
@@ -145,7 +160,8 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<StoredCommit>, StoreError> {
         let namespace = namespace.to_owned();
-        self.read(move |reader| read::runs::commits(reader, &namespace, id, after, limit)).await
+        self.read(move |reader| read::runs::commits(reader, &namespace, id, after, limit))
+            .await
     }
 
     async fn runs(
@@ -156,12 +172,15 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<RunPage, StoreError> {
         let (namespace, filter) = (namespace.to_owned(), filter.clone());
-        self.read(move |reader| read::runs::page(reader, &namespace, &filter, before, limit)).await
+        self.read(move |reader| read::runs::page(reader, &namespace, &filter, before, limit))
+            .await
     }
 
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
         let namespace = namespace.to_owned();
-        self.writer.call(move |writer| write::retention::delete_run(writer, &namespace, id)).await
+        self.writer
+            .call(move |writer| write::retention::delete_run(writer, &namespace, id))
+            .await
     }
 
     async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
@@ -174,7 +193,9 @@ impl Store for SqliteStore {
 
     async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
         let wakes = wakes.to_vec();
-        self.writer.call(move |writer| write::runs::reschedule(writer, &wakes)).await
+        self.writer
+            .call(move |writer| write::runs::reschedule(writer, &wakes))
+            .await
     }
 
     async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
@@ -183,7 +204,8 @@ impl Store for SqliteStore {
 
     async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
         let actions = actions.to_vec();
-        self.read(move |reader| read::queue::queued(reader, &actions, limit)).await
+        self.read(move |reader| read::queue::queued(reader, &actions, limit))
+            .await
     }
 
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
@@ -198,16 +220,20 @@ impl Store for SqliteStore {
         now: Time,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let (namespace, scope, key) = (namespace.to_owned(), scope.to_owned(), key.to_owned());
-        self.read(move |reader| read::workflows::remembered(reader, &namespace, &scope, &key, now)).await
+        self.read(move |reader| read::workflows::remembered(reader, &namespace, &scope, &key, now))
+            .await
     }
 
     async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError> {
-        self.writer.call(move |writer| write::workflows::put(writer, write)).await
+        self.writer
+            .call(move |writer| write::workflows::put(writer, write))
+            .await
     }
 
     async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
         let (namespace, id) = (namespace.to_owned(), id.to_owned());
-        self.read(move |reader| read::workflows::get(reader, &namespace, &id)).await
+        self.read(move |reader| read::workflows::get(reader, &namespace, &id))
+            .await
     }
 
     async fn workflows(
@@ -217,17 +243,21 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<WorkflowRow>, StoreError> {
         let (namespace, after) = (namespace.to_owned(), after.map(str::to_owned));
-        self.read(move |reader| read::workflows::list(reader, &namespace, after.as_deref(), limit)).await
+        self.read(move |reader| read::workflows::list(reader, &namespace, after.as_deref(), limit))
+            .await
     }
 
     async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError> {
         let (namespace, id) = (namespace.to_owned(), id.to_owned());
-        self.read(move |reader| read::workflows::versions(reader, &namespace, &id)).await
+        self.read(move |reader| read::workflows::versions(reader, &namespace, &id))
+            .await
     }
 
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
         let (namespace, id) = (namespace.to_owned(), id.to_owned());
-        self.writer.call(move |writer| write::workflows::delete(writer, &namespace, &id)).await
+        self.writer
+            .call(move |writer| write::workflows::delete(writer, &namespace, &id))
+            .await
     }
 
     async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -240,22 +270,35 @@ impl Store for SqliteStore {
 
     async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError> {
         let ids = ids.to_vec();
-        self.writer.call(move |writer| write::outbox::delivered(writer, &ids)).await
+        self.writer
+            .call(move |writer| write::outbox::delivered(writer, &ids))
+            .await
     }
 
     async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError> {
         let error = error.to_owned();
-        self.writer.call(move |writer| write::outbox::failed(writer, id, &error, retry_at)).await
+        self.writer
+            .call(move |writer| write::outbox::failed(writer, id, &error, retry_at))
+            .await
     }
 
     /// The search is done by a reader and the removal in small transactions, so that commits go on meanwhile.
     async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError> {
-        while self.writer.call(move |writer| write::retention::prune_records(writer, now)).await? {}
-        let ended = self.read(move |reader| read::runs::ended(reader, before, limit)).await?;
+        while self
+            .writer
+            .call(move |writer| write::retention::prune_records(writer, now))
+            .await?
+        {}
+        let ended = self
+            .read(move |reader| read::runs::ended(reader, before, limit))
+            .await?;
         let mut removed = 0;
         for some in ended.chunks(PRUNED_AT_ONCE) {
             let some = some.to_vec();
-            removed += self.writer.call(move |writer| write::retention::prune_runs(writer, &some, before)).await?;
+            removed += self
+                .writer
+                .call(move |writer| write::retention::prune_runs(writer, &some, before))
+                .await?;
         }
         Ok(removed)
     }
@@ -292,8 +335,13 @@ fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
     if path.exists() {
         return path.canonicalize().map_err(unavailable);
     }
-    let name = path.file_name().ok_or_else(|| StoreError::Refused(format!("{} names no file", path.display())))?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path
+        .file_name()
+        .ok_or_else(|| StoreError::Refused(format!("{} names no file", path.display())))?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     Ok(parent.canonicalize().map_err(unavailable)?.join(name))
 }
 

@@ -55,7 +55,15 @@ impl Writer {
         migrate::migrate(&mut connection)?;
         let last: i64 = connection.query_row(sql::OUTBOX_LAST, [], |row| row.get(0))?;
         let last_message = Cell::new(last);
-        Ok(Self { connection, path, last_message, meters, tally, broken: None, lock: Some(lock) })
+        Ok(Self {
+            connection,
+            path,
+            last_message,
+            meters,
+            tally,
+            broken: None,
+            lock: Some(lock),
+        })
     }
 
     /// Runs `work` in one transaction.
@@ -87,7 +95,10 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let outcome = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let outcome = self
+            .connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]));
         let Err(error) = outcome else { return Ok(()) };
         self.roll_back();
         let fault = Fault::from(error);
@@ -122,7 +133,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // What stays in the log is not lost, only found there by the next start.
-        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let checkpoint = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         if let Err(error) = checkpoint {
             tracing::warn!(%error, "the write-ahead log could not be emptied at the end");
         }
@@ -146,7 +159,12 @@ impl Tx<'_> {
     }
 
     /// The first row, if there is one.
-    pub fn first<T>(&self, sql: &str, params: impl Params, read: impl FnOnce(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut statement = self.prepare(sql)?;
         let row = statement.query_row(params, |row| Ok(read(row))).optional()?;
         row.transpose()
@@ -167,7 +185,10 @@ impl Tx<'_> {
 /// Whether the pages and indices of the database hang together.
 fn check(connection: &Connection, bytes: u64) -> Result<()> {
     if bytes > CHECKED_BYTES {
-        tracing::warn!(bytes, "the last owner did not close the database, which is too large to be checked at start");
+        tracing::warn!(
+            bytes,
+            "the last owner did not close the database, which is too large to be checked at start"
+        );
         return Ok(());
     }
     let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -190,13 +211,22 @@ mod tests {
     use crate::write::units;
 
     fn open(dir: &tempfile::TempDir) -> Writer {
-        Writer::open(dir.path().join("quintet.db"), Synchronous::Full, Arc::default(), Arc::default()).unwrap()
+        Writer::open(
+            dir.path().join("quintet.db"),
+            Synchronous::Full,
+            Arc::default(),
+            Arc::default(),
+        )
+        .unwrap()
     }
 
     fn commit(writer: &mut Writer, number: u64, events: &str) -> Result<Vec<UnitResult>, StoreError> {
         let mut write = start(number);
         write.events = events.to_owned();
-        let commit = Commit { meta: meta(10), units: vec![unit([write])] };
+        let commit = Commit {
+            meta: meta(10),
+            units: vec![unit([write])],
+        };
         units::commit(writer, &commit).map_err(StoreError::from)
     }
 
@@ -211,7 +241,10 @@ mod tests {
         assert!(writer.connection.is_autocommit());
         let commits = writer.meters.read().commits;
         assert_eq!((commits, writer.tally.change().iter().sum::<i64>()), (1, 1));
-        writer.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+        writer
+            .connection
+            .pragma_update(None, "max_page_count", 1_000_000)
+            .unwrap();
         assert_eq!(commit(&mut writer, 2, &large).unwrap(), [UnitResult::Applied]);
     }
 
@@ -221,7 +254,10 @@ mod tests {
         let mut writer = open(&dir);
         writer.broken = Some("the disk failed to flush a commit (simulated)".to_owned());
         let refused = commit(&mut writer, 1, "[]");
-        assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("restart")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(StoreError::Refused(why)) if why.contains("restart")),
+            "{refused:?}"
+        );
         drop(writer);
         let writer = open(&dir);
         assert!(writer.lock.as_ref().is_some_and(|lock| lock.abandoned));
@@ -235,7 +271,9 @@ mod tests {
         let _ = commit(&mut writer, 1, "[]").unwrap();
         let (snapshot, change) = writer.snapshot().unwrap();
         let _ = commit(&mut writer, 2, "[]").unwrap();
-        let runs: i64 = snapshot.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+        let runs: i64 = snapshot
+            .query_row("SELECT count(*) FROM runs", [], |row| row.get(0))
+            .unwrap();
         assert_eq!((runs, change.iter().sum::<i64>()), (1, 1));
     }
 }

@@ -7,7 +7,10 @@ use quintet_store_sqlite::{Options, SqliteStore, Synchronous};
 fn open() -> Fixture {
     let dir = tempfile::tempdir().expect("a directory");
     // What a power cut would take is no question of these tests, so they need not wait for the disk.
-    let options = Options { read_connections: 2, synchronous: Synchronous::Normal };
+    let options = Options {
+        read_connections: 2,
+        synchronous: Synchronous::Normal,
+    };
     let store = SqliteStore::open(&dir.path().join("quintet.db"), options).expect("a fresh store");
     Fixture::keeping(store, dir)
 }

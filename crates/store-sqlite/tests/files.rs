@@ -14,7 +14,9 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -120,31 +122,51 @@ async fn a_link_to_an_owned_database_is_refused_too() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let place = Place::filled(1).await;
-    raw(&place.database()).pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+    raw(&place.database())
+        .pragma_update(None, "user_version", SCHEMA + 1)
+        .unwrap();
     let sentence = refusal(place.open());
-    assert!(sentence.contains(&format!("schema version {}", SCHEMA + 1)), "{sentence}");
-    let version: u32 = raw(&place.database()).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert!(
+        sentence.contains(&format!("schema version {}", SCHEMA + 1)),
+        "{sentence}"
+    );
+    let version: u32 = raw(&place.database())
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     assert_eq!(version, SCHEMA + 1);
-    raw(&place.database()).pragma_update(None, "user_version", SCHEMA).unwrap();
+    raw(&place.database())
+        .pragma_update(None, "user_version", SCHEMA)
+        .unwrap();
     assert_eq!(support::listed(&place.store(), &RunFilter::default()).await, [1]);
 }
 
 #[test]
 fn a_database_of_another_program_is_refused_and_left_alone() {
     let place = Place::new();
-    raw(&place.database()).execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+    raw(&place.database())
+        .execute_batch("CREATE TABLE notes (text TEXT)")
+        .unwrap();
     let sentence = refusal(place.open());
     assert!(sentence.contains("another program"), "{sentence}");
-    let tables: i64 = raw(&place.database()).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    let tables: i64 = raw(&place.database())
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(tables, 1);
 }
 
 #[test]
 fn a_file_that_is_no_database_is_damage_and_says_how_to_restore() {
     let place = Place::new();
-    std::fs::write(place.database(), "this is not a database, it only looks like one from afar\n".repeat(200)).unwrap();
+    std::fs::write(
+        place.database(),
+        "this is not a database, it only looks like one from afar\n".repeat(200),
+    )
+    .unwrap();
     let sentence = damage(place.open());
-    assert!(sentence.contains("quintet db backup") && sentence.contains("quintet.db"), "{sentence}");
+    assert!(
+        sentence.contains("quintet db backup") && sentence.contains("quintet.db"),
+        "{sentence}"
+    );
 }
 
 #[tokio::test]
@@ -186,7 +208,9 @@ async fn a_history_with_a_hole_is_damage_of_that_run_only() {
     apply(&store, start(2)).await;
     store.close().await.unwrap();
     drop(store);
-    raw(&place.database()).execute("DELETE FROM history WHERE run = ?1 AND seq = 1", [id(1).to_bytes()]).unwrap();
+    raw(&place.database())
+        .execute("DELETE FROM history WHERE run = ?1 AND seq = 1", [id(1).to_bytes()])
+        .unwrap();
     let store = place.store();
     assert!(matches!(store.load(DEFAULT, id(1)).await, Err(StoreError::Corrupt(_))));
     assert!(store.load(DEFAULT, id(2)).await.unwrap().is_some());
@@ -212,8 +236,10 @@ async fn a_backup_is_the_whole_store_at_one_moment() {
     let copy: AnyStore = std::sync::Arc::new(SqliteStore::open(&place.path("copy.db"), Options::default()).unwrap());
     assert_eq!(support::listed(&copy, &RunFilter::default()).await.len(), 500);
     assert_eq!(copy.load(DEFAULT, id(7)).await.unwrap().unwrap().row, start(7).row);
-    let here: Vec<String> =
-        std::fs::read_dir(place.dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let here: Vec<String> = std::fs::read_dir(place.dir.path())
+        .unwrap()
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert!(!here.iter().any(|name| name.contains("partial")), "{here:?}");
 }
 
@@ -230,7 +256,10 @@ async fn a_backup_never_writes_over_a_file() {
 }
 
 fn commit_of(write: quintet_store::RunWrite) -> quintet_store::Commit {
-    quintet_store::Commit { meta: support::meta(10), units: vec![support::unit([write])] }
+    quintet_store::Commit {
+        meta: support::meta(10),
+        units: vec![support::unit([write])],
+    }
 }
 
 async fn support_apply(store: &SqliteStore, number: u64) -> Result<(), StoreError> {
@@ -244,7 +273,13 @@ async fn the_counters_give_rows_and_flushes_per_transition() {
     let units: Vec<_> = (1..=100).map(|number| support::unit([start(number)])).collect();
     let before = store.counters();
     assert_eq!(before, Counters::default());
-    let _ = store.commit(quintet_store::Commit { meta: support::meta(10), units }).await.unwrap();
+    let _ = store
+        .commit(quintet_store::Commit {
+            meta: support::meta(10),
+            units,
+        })
+        .await
+        .unwrap();
     let after = store.counters();
     assert_eq!((after.commits, after.rows_written, after.statements), (1, 200, 300));
     // A commit in which everything conflicts writes nothing and flushes nothing.
@@ -270,7 +305,11 @@ async fn the_status_says_what_a_commit_survives() {
     apply(&store, start(1)).await;
     let status = store.status().await.unwrap();
     assert_eq!((&*status.kind, status.schema), ("sqlite", SCHEMA));
-    assert!(status.durability.contains("power cut") && status.durability.contains("FULL"), "{}", status.durability);
+    assert!(
+        status.durability.contains("power cut") && status.durability.contains("FULL"),
+        "{}",
+        status.durability
+    );
     assert!(status.bytes.is_some_and(|bytes| bytes > 4096));
 }
 

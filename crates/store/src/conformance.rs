@@ -36,12 +36,18 @@ pub struct Fixture {
 impl Fixture {
     /// A store with nothing beside it.
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), keep: Box::new(()) }
+        Self {
+            store: Arc::new(store),
+            keep: Box::new(()),
+        }
     }
 
     /// A store and what it needs.
     pub fn keeping(store: impl Store, keep: impl Any + Send) -> Self {
-        Self { store: Arc::new(store), keep: Box::new(keep) }
+        Self {
+            store: Arc::new(store),
+            keep: Box::new(keep),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod memory;
 mod query;
 mod traits;
 
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
 pub use commit::{

@@ -6,6 +6,8 @@
 
 mod outbox;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod units;
 mod workflows;
 
@@ -87,7 +89,11 @@ impl MemoryStore {
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.closed { Err(StoreError::Refused("the store is closed".to_owned())) } else { Ok(state) }
+        if state.closed {
+            Err(StoreError::Refused("the store is closed".to_owned()))
+        } else {
+            Ok(state)
+        }
     }
 }
 
@@ -96,13 +102,20 @@ impl Store for MemoryStore {
     async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
         let mut state = self.state()?;
         commit.check()?;
-        Ok(commit.units.into_iter().map(|unit| state.apply(commit.meta, unit)).collect())
+        Ok(commit
+            .units
+            .into_iter()
+            .map(|unit| state.apply(commit.meta, unit))
+            .collect())
     }
 
     async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
         let state = self.state()?;
         let found = state.find(namespace, id);
-        Ok(found.map(|run| StoredRun { row: run.row.clone(), commits: run.commits.clone() }))
+        Ok(found.map(|run| StoredRun {
+            row: run.row.clone(),
+            commits: run.commits.clone(),
+        }))
     }
 
     async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
@@ -118,7 +131,12 @@ impl Store for MemoryStore {
     ) -> Result<Vec<StoredCommit>, StoreError> {
         let state = self.state()?;
         let commits = state.find(namespace, id).map_or(&[][..], |run| &run.commits);
-        Ok(commits.iter().filter(|commit| commit.seq > after).take(limit).cloned().collect())
+        Ok(commits
+            .iter()
+            .filter(|commit| commit.seq > after)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     async fn runs(
@@ -133,7 +151,9 @@ impl Store for MemoryStore {
 
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
         let mut state = self.state()?;
-        let finished = state.find(namespace, id).is_some_and(|run| run.row.finished_at.is_some());
+        let finished = state
+            .find(namespace, id)
+            .is_some_and(|run| run.row.finished_at.is_some());
         if finished {
             state.remove_run(id);
         }
@@ -161,7 +181,9 @@ impl Store for MemoryStore {
 
     async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         let state = self.state()?;
-        let claimed = state.live().filter(|row| row.claims > 0 && after.is_none_or(|after| row.id > after));
+        let claimed = state
+            .live()
+            .filter(|row| row.claims > 0 && after.is_none_or(|after| row.id > after));
         Ok(claimed.take(limit).map(runs::due_run).collect())
     }
 
@@ -189,7 +211,10 @@ impl Store for MemoryStore {
 
     async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
         let state = self.state()?;
-        Ok(state.workflows.get(&(namespace.into(), id.into())).and_then(|found| found.row(id.into())))
+        Ok(state
+            .workflows
+            .get(&(namespace.into(), id.into()))
+            .and_then(|found| found.row(id.into())))
     }
 
     async fn workflows(

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use quintet_store::Store;
 use serde_json::json;
 
 use super::output::{print_json, print_line};

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::face::workflows::document::parse as parse_document;
+
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -73,17 +75,18 @@ fn parse(source: &str) -> Result<Document, BadInput> {
     Ok(Document { workflow: value, fixtures, input, source: source.to_owned() })
 }
 
-/// Reads a value from YAML or JSON. Every JSON text is YAML too, but the JSON reader is exact about numbers.
+/// Reads a value from YAML or JSON, within the bounds that the server has.
 fn value(source: &str) -> Result<Value, BadInput> {
+    // Read as YAML, a mistake in a JSON text would be explained in a way that nobody understands.
     if source.trim_start().starts_with(['{', '[']) {
         match serde_json::from_str(source) {
             Ok(value) => return Ok(value),
             // A flow mapping of YAML begins like this too.
-            Err(error) if yaml_serde::from_str::<Value>(source).is_err() => return Err(BadInput::new(error)),
+            Err(error) if parse_document(source.as_bytes(), "yaml").is_err() => return Err(BadInput::new(error)),
             Err(_) => {}
         }
     }
-    yaml_serde::from_str(source).map_err(BadInput::new)
+    parse_document(source.as_bytes(), "yaml").map_err(BadInput::new)
 }
 
 /// Reads `--input`: JSON itself, `@FILE` with JSON or YAML, or `@-` for the standard input.

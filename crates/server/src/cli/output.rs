@@ -37,7 +37,7 @@ pub fn print_table(heading: &[&str], rows: Vec<Vec<Cell>>, nothing: &str) -> any
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if !is_coloured() {
         table.force_no_tty();
     }

@@ -8,11 +8,10 @@ use std::process::ExitCode;
 use quintet_client::{Client, Decision, Run, RunFilter, StartRun};
 use serde_json::Value;
 
-use super::connect::ServerArgs;
 use super::failure::FAILED;
 use super::output::{print_json, print_line};
 use super::{document, failure};
-pub use show::print_state;
+pub use show::{print_state, print_steps};
 use verbs::{Filter, Start, Step, Verb, Why};
 pub use verbs::{Args, WaitArgs};
 
@@ -23,7 +22,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Start(args) => return start_any(&client, args, json).await,
         Verb::List(filter) => show::list(&list(&client, filter).await?, json)?,
         Verb::Show { run } => show::run(&client, &run, json).await?,
-        Verb::Steps { run } => show::steps(&client.runs().steps(&run).await?.items, json)?,
+        Verb::Steps { run } => show::steps(&client, &run, json).await?,
         Verb::Step(step) => print_json(&client.runs().step(&step.run, &step.step).await?)?,
         Verb::Why(why) => self::why(&client, &why, json).await?,
         Verb::History { run, after } => show::history(&client, &run, after, json).await?,

@@ -11,22 +11,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use quintet_client::Client;
+use quintet_client::{Client, Run};
 use serde_json::Value;
 
 use super::connect::ServerArgs;
 use super::document::{self, BadInput, Document};
-use super::output::{duration, print_line};
+use super::output::{between, duration, print_line};
 use super::plan;
 use picture::{Picture, State};
+
+/// Steps drawn of a run.
+const MOST: usize = 10_000;
 
 /// Draw a workflow, or a run of one
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The document; `-` is the standard input
-    #[arg(required_unless_present = "run", conflicts_with = "run")]
+    #[arg(required_unless_present = "run")]
     file: Option<PathBuf>,
-    /// Draw this run of a server instead, with the state of its steps
+    /// Show how far this run of a server has come
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// What to write
@@ -51,9 +54,10 @@ enum Format {
 
 /// Carries the command out.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let picture = match (&args.file, &args.run) {
-        (Some(file), _) => of_document(&document::read(file)?)?,
-        (None, Some(run)) => of_run(&args.server.client()?, run).await?,
+    let document = args.file.as_deref().map(document::read).transpose()?;
+    let picture = match (&document, &args.run) {
+        (document, Some(run)) => of_run(&args.server.client()?, run, document.as_ref()).await?,
+        (Some(document), None) => of_document(document)?,
         (None, None) => return Err(BadInput::new("name a document, or a run with --run").into()),
     };
     let text = match args.format {
@@ -74,15 +78,19 @@ fn of_document(document: &Document) -> Result<Picture, BadInput> {
     Ok(Picture::of_plan(name, &plan.spec))
 }
 
-async fn of_run(client: &Client, id: &str) -> anyhow::Result<Picture> {
+async fn of_run(client: &Client, id: &str, document: Option<&Document>) -> anyhow::Result<Picture> {
     let run = client.runs().get(id).await?;
-    let steps = client.runs().steps(id).await?.items;
-    let document = super::runs::definition(client, &run).await?;
-    let mut picture = of_document(&Document { workflow: document, ..Document::default() })?;
+    let steps = client.runs().all_steps(id, MOST).await?;
+    let mut picture = match (document, definition(client, &run).await) {
+        (Some(document), _) => of_document(document)?,
+        (None, Ok(Some(document))) => of_document(&document)?,
+        // A run of a document that was not stored, or of a workflow that is gone: the run itself knows the graph.
+        (None, _) => Picture::of_steps(&steps),
+    };
     picture.title = format!("{} · {} · {}", picture.title, run.id, run.status).trim_start_matches(" · ").to_owned();
     let mut by_key: HashMap<&str, &Value> = HashMap::new();
     for step in &steps {
-        by_key.extend(step.get("step_id").and_then(Value::as_str).map(|key| (key, step)));
+        by_key.extend(step.get("id").and_then(Value::as_str).map(|key| (key, step)));
     }
     for node in &mut picture.nodes {
         let Some(step) = by_key.get(node.key.as_str()) else { continue };
@@ -92,11 +100,20 @@ async fn of_run(client: &Client, id: &str) -> anyhow::Result<Picture> {
     Ok(picture)
 }
 
+/// The definition that a run is pinned to, where it is stored.
+async fn definition(client: &Client, run: &Run) -> Result<Option<Document>, quintet_client::Error> {
+    let version = run.more.get("workflow_version").and_then(Value::as_u64).and_then(|version| u32::try_from(version).ok());
+    let Some(version) = version.filter(|_| !run.workflow_id.is_empty()) else { return Ok(None) };
+    let version = client.workflows().version(&run.workflow_id, version).await?;
+    Ok(Some(Document { workflow: version.payload, ..Document::default() }))
+}
+
 /// How a step went, in a few words.
 fn note(step: &Value) -> Option<String> {
-    let number = |name: &str| step.get(name).and_then(Value::as_u64);
-    let attempts = number("attempts").filter(|made| *made > 1).map(|made| format!("{made} attempts"));
-    let took = number("duration_ms").map(duration);
+    let text = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
+    let attempts = step.get("attempt").and_then(Value::as_u64).filter(|made| *made > 1);
+    let attempts = attempts.map(|made| format!("{made} attempts"));
+    let took = between(text("ready_at"), text("finished_at")).map(duration);
     let error = step.get("error").and_then(Value::as_str).map(str::to_owned);
     let words: Vec<String> = [took, attempts, error].into_iter().flatten().collect();
     (!words.is_empty()).then(|| words.join(" · "))

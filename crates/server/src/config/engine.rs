@@ -27,7 +27,7 @@ section! {
         /// Client connections at a time; more wait to be accepted. Default: 4096. Keep it below the file descriptors
         /// that the process may open.
         pub connections: usize = 4096,
-        /// Live streams (server-sent events) at a time; one more is answered 429. Default: 1000.
+        /// Live streams (server-sent events) at a time; one more is answered 503. Default: 1000.
         pub streams: usize = 1000,
     }
 }

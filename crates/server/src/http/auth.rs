@@ -112,6 +112,11 @@ impl Keyring {
     }
 }
 
+/// Whether the request carries anything that is meant to be a key.
+pub(super) fn is_presented(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(&X_API_KEY)
+}
+
 /// The key in `Authorization: Bearer` or `X-Api-Key`.
 fn presented(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {

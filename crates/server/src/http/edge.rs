@@ -8,23 +8,25 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use quintet_engine::clock::Clock;
 use quintet_engine::tasks::panic_text;
 use tracing::Instrument;
 
 use super::access::{self, Need};
-use super::auth::{Caller, KeyError, Keyring};
+use super::auth::{self, Caller, KeyError, Keyring};
+use super::docs;
 use super::metrics::HttpMetrics;
 use super::origin::Names;
 use super::refusal::refuse;
 use super::request_id::{self, RequestId, RequestIds};
 use super::slow::BodyTimer;
-use super::streams::Streams;
+use super::streams;
 use super::throttle::Throttle;
 use crate::app::App;
 use crate::config::{Config, Permission};
 use crate::error_code::ErrorCode;
+use crate::face;
 
 /// Where a connection comes from; in the extensions of its requests.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,6 @@ pub(crate) struct Edge {
     names: Names,
     keys: Keyring,
     throttle: Throttle,
-    streams: Streams,
     clock: Arc<dyn Clock>,
     max_body_bytes: usize,
     behind_proxy: bool,
@@ -51,7 +52,6 @@ impl Edge {
             names: Names::new(config.server.address().ok(), &config.server.allowed_hosts),
             keys: Keyring::new(&config.auth.api_keys)?,
             throttle: Throttle::default(),
-            streams: Streams::new(config.limits.streams, metrics.streams.clone()),
             clock: Arc::clone(clock),
             max_body_bytes: config.server.max_body_bytes,
             behind_proxy: config.server.behind_proxy,
@@ -62,16 +62,17 @@ impl Edge {
     /// Lets the request in, or says why not.
     fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Response> {
         let caller = self.caller(request)?;
+        request.extensions_mut().insert(face::workflows::Namespace(Arc::clone(&caller.namespace)));
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(id.clone());
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > self.max_body_bytes as u64) {
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: u64| length > self.max_body_bytes as u64) {
             let message = format!("the body is longer than {} bytes (`server.max_body_bytes`)", self.max_body_bytes);
             return Err(refuse(ErrorCode::BodyTooLarge, &message));
         }
         // A body without a length is counted while it is read.
         DefaultBodyLimit::max(self.max_body_bytes).apply(request);
-        let has_body = length.is_some_and(|length| length != "0") || request.headers().contains_key(header::TRANSFER_ENCODING);
+        let has_body = length.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
         Ok(has_body.then(|| BodyTimer::attach(request)))
     }
 
@@ -86,7 +87,11 @@ impl Edge {
         let Need::May(permission) = access::need(request.method(), request.uri().path()) else {
             return Ok(Caller::anonymous());
         };
-        let Some(caller) = self.keys.caller(headers) else { return Err(self.unknown(request)) };
+        let Some(caller) = self.keys.caller(headers) else {
+            // A browser cannot send a key with a link: this page asks for one.
+            let is_docs = request.uri().path() == "/docs" && !auth::is_presented(headers);
+            return Err(if is_docs { docs::with_status(StatusCode::UNAUTHORIZED) } else { self.unknown(request) });
+        };
         if !caller.may(permission) {
             return Err(refuse(ErrorCode::Forbidden, &format!("this key does not have the permission `{}`", name(permission))));
         }
@@ -158,7 +163,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
         let route = route.as_ref().map_or("none", MatchedPath::as_str);
         tracing::warn!(request_id = id.as_str(), route, status = status.as_u16(), "request failed");
     }
-    response = edge.streams.hold(response, &app.stopping);
+    response = streams::until(response, &app.stopping, &edge.metrics.streams);
     seen.end(response.status());
     dress(response.headers_mut(), &id);
     response
@@ -181,7 +186,7 @@ fn panicked(edge: &Edge, id: &RequestId, panic: &(dyn std::any::Any + Send)) -> 
 
 fn too_slow() -> Response {
     let mut response = refuse(ErrorCode::InvalidParameter, "the body did not arrive in time");
-    *response.status_mut() = http::StatusCode::REQUEST_TIMEOUT;
+    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

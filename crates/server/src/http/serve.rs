@@ -104,12 +104,12 @@ struct Connections {
     cut: CancellationToken,
 }
 
-/// Holds a connection's place and counts it.
-struct Place(#[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>, Gauge);
+/// Counts a connection for as long as it is open.
+struct Open(Gauge);
 
-impl Drop for Place {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.1.dec();
+        self.0.dec();
     }
 }
 
@@ -127,13 +127,13 @@ impl Connections {
         }
     }
 
-    async fn place(&self) -> Place {
-        let permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        self.open.inc();
-        Place(permit, self.open.clone())
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
-    fn begin(&self, socket: TcpStream, peer: SocketAddr, place: Place) {
+    fn begin(&self, socket: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+        self.open.inc();
+        let held = (place, Open(self.open.clone()));
         // Answers are written whole, so waiting for more to send only delays them.
         let _ = socket.set_nodelay(true);
         let (router, http) = (self.router.clone(), self.http.clone());
@@ -143,7 +143,7 @@ impl Connections {
                 () = connection(socket, peer, router, http, watcher) => {}
                 () = cut.cancelled() => {}
             }
-            drop(place);
+            drop(held);
         });
     }
 

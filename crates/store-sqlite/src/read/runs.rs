@@ -28,24 +28,23 @@ pub fn get(reader: &Reader, namespace: &str, id: RunId) -> Result<Option<RunRow>
 /// A run with its history, of which nothing may be missing.
 pub fn load(reader: &Reader, namespace: &str, id: RunId) -> Result<Option<StoredRun>> {
     reader.snapshot(|reader| {
-        let Some(row) = get(reader, namespace, id)? else { return Ok(None) };
+        let Some(row) = get(reader, namespace, id)? else {
+            return Ok(None);
+        };
         let commits = history(reader, id, 0, usize::MAX)?;
         let complete = commits.iter().zip(1..).all(|(commit, seq)| commit.seq == seq);
         if !complete || commits.len() as u64 != row.version {
             let found = commits.len();
-            return Err(corrupt(format!("{id} is at version {} but its history has {found} entries", row.version)));
+            return Err(corrupt(format!(
+                "{id} is at version {} but its history has {found} entries",
+                row.version
+            )));
         }
         Ok(Some(StoredRun { row, commits }))
     })
 }
 
-pub fn commits(
-    reader: &Reader,
-    namespace: &str,
-    id: RunId,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<StoredCommit>> {
+pub fn commits(reader: &Reader, namespace: &str, id: RunId, after: u64, limit: usize) -> Result<Vec<StoredCommit>> {
     reader.snapshot(|reader| match get(reader, namespace, id)? {
         Some(_) => history(reader, id, after, limit),
         None => Ok(Vec::new()),
@@ -53,7 +52,11 @@ pub fn commits(
 }
 
 fn history(reader: &Reader, id: RunId, after: u64, limit: usize) -> Result<Vec<StoredCommit>> {
-    reader.all(sql::HISTORY_LIST, params![id.to_bytes(), signed(after), sql_limit(limit)], codec::commit)
+    reader.all(
+        sql::HISTORY_LIST,
+        params![id.to_bytes(), signed(after), sql_limit(limit)],
+        codec::commit,
+    )
 }
 
 pub fn page(
@@ -64,7 +67,13 @@ pub fn page(
     limit: usize,
 ) -> Result<RunPage> {
     // One more than asked for tells whether there is a next page.
-    let list = List { reader, namespace, filter, before, limit: limit.saturating_add(1) };
+    let list = List {
+        reader,
+        namespace,
+        filter,
+        before,
+        limit: limit.saturating_add(1),
+    };
     let complete = filter.statuses.is_empty() || filter.statuses.contains(&RunStatus::Complete);
     let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
     let mut rows = if !complete {
@@ -78,7 +87,10 @@ pub fn page(
     };
     let more = rows.len() > limit;
     rows.truncate(limit);
-    Ok(RunPage { next: rows.last().filter(|_| more).map(|row| row.id), rows })
+    Ok(RunPage {
+        next: rows.last().filter(|_| more).map(|row| row.id),
+        rows,
+    })
 }
 
 struct List<'a> {
@@ -96,7 +108,15 @@ impl List<'_> {
         let before: &[u8] = before.as_ref().map_or(&ABOVE_ALL, |id| id);
         let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
         let workflow = self.filter.workflow.as_deref();
-        let params = params![self.namespace, before, statuses, from, until, workflow, sql_limit(self.limit)];
+        let params = params![
+            self.namespace,
+            before,
+            statuses,
+            from,
+            until,
+            workflow,
+            sql_limit(self.limit)
+        ];
         self.reader.all(sql, params, codec::run)
     }
 
@@ -104,7 +124,10 @@ impl List<'_> {
         if self.filter.statuses.is_empty() {
             return -1;
         }
-        self.filter.statuses.iter().fold(0, |mask, status| mask | 1 << status.number())
+        self.filter
+            .statuses
+            .iter()
+            .fold(0, |mask, status| mask | 1 << status.number())
     }
 
     /// Runs in states that few are in: unfinished ones, and each bad end by itself, because the index is in order of
@@ -140,5 +163,7 @@ pub fn claimed(reader: &Reader, after: Option<RunId>, limit: usize) -> Result<Ve
 
 /// Runs that ended before `before`, for retention to remove.
 pub fn ended(reader: &Reader, before: Time, limit: usize) -> Result<Vec<RunId>> {
-    reader.all(sql::RUNS_ENDED, params![before.0, sql_limit(limit)], |row| codec::run_id(row, 0))
+    reader.all(sql::RUNS_ENDED, params![before.0, sql_limit(limit)], |row| {
+        codec::run_id(row, 0)
+    })
 }

@@ -15,7 +15,11 @@ pub fn get(reader: &Reader, namespace: &str, id: &str) -> Result<Option<Workflow
 }
 
 pub fn list(reader: &Reader, namespace: &str, after: Option<&str>, limit: usize) -> Result<Vec<WorkflowRow>> {
-    reader.all(sql::WORKFLOWS_LIST, params![namespace, after, codec::limit(limit)], codec::workflow)
+    reader.all(
+        sql::WORKFLOWS_LIST,
+        params![namespace, after, codec::limit(limit)],
+        codec::workflow,
+    )
 }
 
 pub fn versions(reader: &Reader, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>> {
@@ -33,5 +37,9 @@ pub fn remembered(
     key: &str,
     now: Time,
 ) -> Result<Option<IdempotencyRecord>> {
-    reader.first(sql::IDEMPOTENCY_GET, params![namespace, scope, key, now.0], codec::record)
+    reader.first(
+        sql::IDEMPOTENCY_GET,
+        params![namespace, scope, key, now.0],
+        codec::record,
+    )
 }

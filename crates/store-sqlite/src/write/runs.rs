@@ -83,8 +83,14 @@ pub fn write(tx: &Tx<'_>, meta: Meta, write: &RunWrite, to: Move) -> Result<()> 
     write_row(tx, &write.row, to)?;
     let id = write.row.id.to_bytes();
     let seq = signed(write.row.version);
-    tx.execute(sql::HISTORY_INSERT, params![id, seq, meta.at.0, meta.owner.cast_signed(), write.events])?;
-    write.queue.iter().try_for_each(|change| change_queue(tx, &write.row, change))
+    tx.execute(
+        sql::HISTORY_INSERT,
+        params![id, seq, meta.at.0, meta.owner.cast_signed(), write.events],
+    )?;
+    write
+        .queue
+        .iter()
+        .try_for_each(|change| change_queue(tx, &write.row, change))
 }
 
 fn write_row(tx: &Tx<'_>, row: &RunRow, to: Move) -> Result<()> {
@@ -100,11 +106,17 @@ fn write_row(tx: &Tx<'_>, row: &RunRow, to: Move) -> Result<()> {
             Some(from)
         }
         Move::Advance { from } => {
-            tx.execute(sql::RUNS_ADVANCE, params![id, status, version, row.claims, row.updated_at.0])?;
+            tx.execute(
+                sql::RUNS_ADVANCE,
+                params![id, status, version, row.claims, row.updated_at.0],
+            )?;
             Some(from)
         }
         Move::Wake { from } => {
-            tx.execute(sql::RUNS_WAKE, params![id, status, version, row.claims, row.updated_at.0, wake_at])?;
+            tx.execute(
+                sql::RUNS_WAKE,
+                params![id, status, version, row.claims, row.updated_at.0, wake_at],
+            )?;
             Some(from)
         }
         Move::Settle { from } => {
@@ -160,7 +172,10 @@ fn change_queue(tx: &Tx<'_>, row: &RunRow, change: &QueueChange) -> Result<()> {
 pub fn reschedule(writer: &mut Writer, wakes: &[(RunId, u64, Option<Time>)]) -> Result<()> {
     writer.transaction(|tx| {
         for (id, version, wake_at) in wakes {
-            tx.execute(sql::RUNS_RESCHEDULE, params![id.to_bytes(), signed(*version), micros(*wake_at)])?;
+            tx.execute(
+                sql::RUNS_RESCHEDULE,
+                params![id.to_bytes(), signed(*version), micros(*wake_at)],
+            )?;
         }
         Ok(())
     })

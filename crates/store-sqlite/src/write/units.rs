@@ -41,7 +41,9 @@ fn apply(tx: &Tx<'_>, meta: Meta, unit: &Unit) -> Result<UnitResult> {
     for (write, to) in unit.runs.iter().zip(moves) {
         runs::write(tx, meta, write, to)?;
     }
-    unit.outbox.iter().try_for_each(|message| put_message(tx, meta.at, message))?;
+    unit.outbox
+        .iter()
+        .try_for_each(|message| put_message(tx, meta.at, message))?;
     Ok(UnitResult::Applied)
 }
 
@@ -67,7 +69,11 @@ fn look(tx: &Tx<'_>, writes: &[RunWrite]) -> Result<Result<Vec<Move>, RunId>> {
 }
 
 fn remembered(tx: &Tx<'_>, key: &IdempotencyWrite, now: Time) -> Result<Option<IdempotencyRecord>> {
-    tx.first(sql::IDEMPOTENCY_GET, params![key.namespace, key.scope, key.key, now.0], codec::record)
+    tx.first(
+        sql::IDEMPOTENCY_GET,
+        params![key.namespace, key.scope, key.key, now.0],
+        codec::record,
+    )
 }
 
 /// Replaces an expired record; a valid one was found before.
@@ -84,7 +90,15 @@ pub fn put_plan(tx: &Tx<'_>, plan: &PlanWrite) -> Result<()> {
 }
 
 fn put_message(tx: &Tx<'_>, at: Time, message: &OutboxWrite) -> Result<()> {
-    let OutboxWrite { target, key, message_id, body } = message;
-    tx.execute(sql::OUTBOX_PUT, params![tx.next_message(), target, key, message_id, body, at.0])?;
+    let OutboxWrite {
+        target,
+        key,
+        message_id,
+        body,
+    } = message;
+    tx.execute(
+        sql::OUTBOX_PUT,
+        params![tx.next_message(), target, key, message_id, body, at.0],
+    )?;
     Ok(())
 }

@@ -11,7 +11,16 @@ use crate::{codec, sql};
 
 /// Stores the next version, unless another one than `expected` is current.
 pub fn put(writer: &mut Writer, write: WorkflowWrite) -> Result<Option<WorkflowRow>> {
-    let WorkflowWrite { namespace, id, name, document, digest, spec, at, expected } = write;
+    let WorkflowWrite {
+        namespace,
+        id,
+        name,
+        document,
+        digest,
+        spec,
+        at,
+        expected,
+    } = write;
     writer.transaction(|tx| {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, codec::time(row, 1)?));
         let current: Option<(u32, Time)> = tx.first(sql::WORKFLOWS_CURRENT, params![namespace, id], read)?;
@@ -24,7 +33,15 @@ pub fn put(writer: &mut Writer, write: WorkflowWrite) -> Result<Option<WorkflowR
         tx.execute(sql::WORKFLOWS_PUT, params![namespace, id, name, version, created_at.0])?;
         let params = params![namespace, id, version, document, digest.0, at.0];
         tx.execute(sql::WORKFLOWS_PUT_VERSION, params)?;
-        Ok(Some(WorkflowRow { id, name, version, document, digest, created_at, updated_at: at }))
+        Ok(Some(WorkflowRow {
+            id,
+            name,
+            version,
+            document,
+            digest,
+            created_at,
+            updated_at: at,
+        }))
     })
 }
 

@@ -26,13 +26,30 @@ pub async fn a_started_run_is_read_back_as_it_was_written(store: AnyStore) {
 pub async fn a_moved_run_has_its_new_row_and_both_history_entries(store: AnyStore) {
     let first = apply(&store, start(1)).await;
     let second = first.next().with(|row| row.status = RunStatus::WaitingForRetry);
-    let moved = Commit { meta: Meta { at: Time(20), owner: u64::MAX }, units: vec![unit([second.clone()])] };
+    let moved = Commit {
+        meta: Meta {
+            at: Time(20),
+            owner: u64::MAX,
+        },
+        units: vec![unit([second.clone()])],
+    };
     assert_eq!(store.commit(moved).await.unwrap(), [UnitResult::Applied]);
     assert_eq!(row(&store, 1).await, second.row);
     let history = store.commits(DEFAULT, id(1), 0, 10).await.unwrap();
     let expected = [
-        StoredCommit { seq: 1, meta: meta(10), events: first.events },
-        StoredCommit { seq: 2, meta: Meta { at: Time(20), owner: u64::MAX }, events: second.events },
+        StoredCommit {
+            seq: 1,
+            meta: meta(10),
+            events: first.events,
+        },
+        StoredCommit {
+            seq: 2,
+            meta: Meta {
+                at: Time(20),
+                owner: u64::MAX,
+            },
+            events: second.events,
+        },
     ];
     assert_eq!(history, expected);
 }
@@ -60,7 +77,10 @@ pub async fn units_are_answered_in_their_order(store: AnyStore) {
     apply(&store, start(2)).await;
     let units = vec![unit([start(1)]), unit([start(2)]), unit([start(3)])];
     let results = commit_at(&store, 10, units).await;
-    assert_eq!(results, [UnitResult::Applied, UnitResult::Conflict(id(2)), UnitResult::Applied]);
+    assert_eq!(
+        results,
+        [UnitResult::Applied, UnitResult::Conflict(id(2)), UnitResult::Applied]
+    );
 }
 
 pub async fn a_later_unit_builds_on_an_earlier_one_of_the_same_commit(store: AnyStore) {
@@ -92,7 +112,10 @@ pub async fn a_new_run_that_exists_is_a_conflict(store: AnyStore) {
 }
 
 pub async fn a_run_that_does_not_exist_cannot_be_moved(store: AnyStore) {
-    assert_eq!(commit(&store, unit([start(1).next()])).await, UnitResult::Conflict(id(1)));
+    assert_eq!(
+        commit(&store, unit([start(1).next()])).await,
+        UnitResult::Conflict(id(1))
+    );
     assert_eq!(store.run(DEFAULT, id(1)).await.unwrap(), None);
 }
 
@@ -100,7 +123,10 @@ pub async fn a_run_of_another_namespace_cannot_be_moved_or_started_again(store: 
     let first = apply(&store, start(1).within("acme")).await;
     let foreign = first.next().within("other");
     assert_eq!(commit(&store, unit([foreign])).await, UnitResult::Conflict(id(1)));
-    assert_eq!(commit(&store, unit([start(1).within("other")])).await, UnitResult::Conflict(id(1)));
+    assert_eq!(
+        commit(&store, unit([start(1).within("other")])).await,
+        UnitResult::Conflict(id(1))
+    );
     assert_eq!(store.run("acme", id(1)).await.unwrap(), Some(first.row));
     assert_eq!(store.run("other", id(1)).await.unwrap(), None);
 }
@@ -109,7 +135,10 @@ pub async fn a_conflicting_unit_leaves_nothing_of_itself(store: AnyStore) {
     apply(&store, start(1)).await;
     let refused = Unit {
         idempotency: Some(key("k", "answer")),
-        plan: Some(PlanWrite { digest: digest(9), spec: "{}".into() }),
+        plan: Some(PlanWrite {
+            digest: digest(9),
+            spec: "{}".into(),
+        }),
         runs: vec![start(2).put(0, "noop"), start(1).put(0, "noop")],
         ..message("hooks", "k", "never")
     };
@@ -124,7 +153,12 @@ pub async fn a_conflicting_unit_leaves_nothing_of_itself(store: AnyStore) {
 
 pub async fn a_conflict_does_not_stop_the_other_units(store: AnyStore) {
     let first = apply(&store, start(1)).await;
-    let units = vec![unit([first.next()]), unit([first.next()]), unit([start(2)]), message("hooks", "k", "sent")];
+    let units = vec![
+        unit([first.next()]),
+        unit([first.next()]),
+        unit([start(2)]),
+        message("hooks", "k", "sent"),
+    ];
     let results = commit_at(&store, 10, units).await;
     let (applied, conflict) = (UnitResult::Applied, UnitResult::Conflict(id(1)));
     assert_eq!(results, [applied.clone(), conflict, applied.clone(), applied]);
@@ -152,7 +186,10 @@ pub async fn a_unit_of_several_runs_is_left_out_wholly(store: AnyStore) {
 
 pub async fn the_conflict_names_the_first_run_that_was_moved(store: AnyStore) {
     apply_all(&store, [start(1), start(2)]).await;
-    assert_eq!(commit(&store, unit([start(3), start(2), start(1)])).await, UnitResult::Conflict(id(2)));
+    assert_eq!(
+        commit(&store, unit([start(3), start(2), start(1)])).await,
+        UnitResult::Conflict(id(2))
+    );
 }
 
 pub async fn a_unit_can_move_one_run_twice(store: AnyStore) {
@@ -169,13 +206,19 @@ pub async fn a_unit_that_contradicts_itself_is_a_conflict(store: AnyStore) {
     let first = start(1);
     let contradicting = unit([first.clone(), first.next(), first.next()]);
     assert_eq!(commit(&store, contradicting).await, UnitResult::Conflict(id(1)));
-    assert_eq!(commit(&store, unit([first.clone(), first])).await, UnitResult::Conflict(id(1)));
+    assert_eq!(
+        commit(&store, unit([first.clone(), first])).await,
+        UnitResult::Conflict(id(1))
+    );
     assert_eq!(store.run(DEFAULT, id(1)).await.unwrap(), None);
 }
 
 pub async fn a_version_that_skips_one_refuses_the_whole_commit(store: AnyStore) {
     let skipping = start(1).with(|row| row.version = 2);
-    let commit = Commit { meta: meta(10), units: vec![unit([start(2)]), unit([skipping])] };
+    let commit = Commit {
+        meta: meta(10),
+        units: vec![unit([start(2)]), unit([skipping])],
+    };
     assert!(matches!(store.commit(commit).await, Err(StoreError::Internal(_))));
     assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
 }
@@ -184,7 +227,10 @@ pub async fn an_end_that_disagrees_with_the_state_refuses_the_whole_commit(store
     let endless = start(1).with(|row| row.status = RunStatus::Complete);
     let ended = start(1).with(|row| row.finished_at = Some(Time(5)));
     for wrong in [endless, ended] {
-        let commit = Commit { meta: meta(10), units: vec![unit([start(2)]), unit([wrong])] };
+        let commit = Commit {
+            meta: meta(10),
+            units: vec![unit([start(2)]), unit([wrong])],
+        };
         assert!(matches!(store.commit(commit).await, Err(StoreError::Internal(_))));
     }
     assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
@@ -196,7 +242,10 @@ pub async fn an_empty_commit_answers_nothing(store: AnyStore) {
 
 pub async fn a_unit_without_runs_is_applied(store: AnyStore) {
     assert_eq!(commit(&store, Unit::default()).await, UnitResult::Applied);
-    assert_eq!(commit(&store, message("hooks", "k", "alone")).await, UnitResult::Applied);
+    assert_eq!(
+        commit(&store, message("hooks", "k", "alone")).await,
+        UnitResult::Applied
+    );
     assert_eq!(messages(&store, 10).await, ["alone"]);
 }
 
@@ -208,7 +257,11 @@ pub async fn of_many_writers_with_one_expectation_exactly_one_wins(store: AnySto
         writers.spawn(async move { (priority, commit(&store, unit([write])).await) });
     }
     let results = writers.join_all().await;
-    let winners: Vec<i32> = results.iter().filter(|(_, r)| *r == UnitResult::Applied).map(|(p, _)| *p).collect();
+    let winners: Vec<i32> = results
+        .iter()
+        .filter(|(_, r)| *r == UnitResult::Applied)
+        .map(|(p, _)| *p)
+        .collect();
     assert_eq!(winners, [row(&store, 1).await.priority]);
     assert_eq!(store.commits(DEFAULT, id(1), 0, 100).await.unwrap().len(), 2);
 }

@@ -15,15 +15,24 @@ use crate::query::{RunFilter, WorkflowWrite};
 fn full_of(text: &str) -> Unit {
     let mut run = start(1).within(text).with(|row| row.workflow = text.into());
     run.events = text.to_owned();
-    run.queue = vec![QueueChange::Put { node: 0, action: text.into() }];
+    run.queue = vec![QueueChange::Put {
+        node: 0,
+        action: text.into(),
+    }];
     Unit {
         idempotency: Some(IdempotencyWrite {
             namespace: text.into(),
             scope: text.into(),
-            record: IdempotencyRecord { request: [0xff; 32], answer: text.to_owned() },
+            record: IdempotencyRecord {
+                request: [0xff; 32],
+                answer: text.to_owned(),
+            },
             ..key(text, text)
         }),
-        plan: Some(PlanWrite { digest: digest(0xff), spec: text.into() }),
+        plan: Some(PlanWrite {
+            digest: digest(0xff),
+            spec: text.into(),
+        }),
         runs: vec![run],
         outbox: vec![OutboxWrite {
             target: text.into(),
@@ -41,15 +50,28 @@ async fn round_trip(store: &AnyStore, text: &str) {
     let run = store.load(text, id(1)).await.unwrap().expect("the run is there");
     assert_eq!(run.row, write.row);
     assert_eq!(run.commits[0].events, text);
-    let by_workflow = RunFilter { workflow: Some(text.into()), ..RunFilter::default() };
-    assert_eq!(store.runs(text, &by_workflow, None, 10).await.unwrap().rows, [write.row]);
+    let by_workflow = RunFilter {
+        workflow: Some(text.into()),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        store.runs(text, &by_workflow, None, 10).await.unwrap().rows,
+        [write.row]
+    );
     let queued = store.queued(&[text.to_owned()], 10).await.unwrap();
     assert_eq!((&*queued[0].action, &*queued[0].namespace), (text, text));
     assert_eq!(store.plan(digest(0xff)).await.unwrap().as_deref(), Some(text));
-    let record = store.idempotency(text, text, text, Time(0)).await.unwrap().expect("the record is there");
+    let record = store
+        .idempotency(text, text, text, Time(0))
+        .await
+        .unwrap()
+        .expect("the record is there");
     assert_eq!((record.request, &*record.answer), ([0xff; 32], text));
     let sent = &store.outbox_due(Time(10), 10).await.unwrap()[0];
-    assert_eq!((&*sent.target, &*sent.key, &*sent.message_id, &*sent.body), (text, text, text, text));
+    assert_eq!(
+        (&*sent.target, &*sent.key, &*sent.message_id, &*sent.body),
+        (text, text, text, text)
+    );
     workflow_round_trip(store, text).await;
     store.outbox_failed(sent.id, text, None).await.unwrap();
 }
@@ -72,7 +94,11 @@ async fn workflow_round_trip(store: &AnyStore, text: &str) {
 }
 
 pub async fn any_text_comes_back_unchanged(store: AnyStore) {
-    round_trip(&store, "zwölf \u{1f980} \u{0} after NUL \u{202e}\r\n\t\u{feff}\u{10ffff}").await;
+    round_trip(
+        &store,
+        "zwölf \u{1f980} \u{0} after NUL \u{202e}\r\n\t\u{feff}\u{10ffff}",
+    )
+    .await;
 }
 
 pub async fn text_that_looks_like_sql_is_only_text(store: AnyStore) {
@@ -85,16 +111,25 @@ pub async fn two_mebibytes_come_back_unchanged(store: AnyStore) {
     write.events.clone_from(&large);
     let unit = Unit {
         idempotency: Some(key("k", &large)),
-        plan: Some(PlanWrite { digest: digest(3), spec: large.as_str().into() }),
+        plan: Some(PlanWrite {
+            digest: digest(3),
+            spec: large.as_str().into(),
+        }),
         runs: vec![write],
         ..message("hooks", "k", &large)
     };
     assert_eq!(commit(&store, unit).await, UnitResult::Applied);
     let history = store.commits(DEFAULT, id(1), 0, 1).await.unwrap();
     assert!(history[0].events == large, "the events changed");
-    assert!(store.plan(digest(3)).await.unwrap() == Some(large.clone()), "the plan changed");
+    assert!(
+        store.plan(digest(3)).await.unwrap() == Some(large.clone()),
+        "the plan changed"
+    );
     let record = store.idempotency(DEFAULT, "start", "k", Time(0)).await.unwrap();
-    assert!(record.is_some_and(|record| record.answer == large), "the answer changed");
+    assert!(
+        record.is_some_and(|record| record.answer == large),
+        "the answer changed"
+    );
     assert!(messages(&store, 10).await == [large], "the message changed");
 }
 
@@ -111,17 +146,39 @@ pub async fn the_smallest_and_largest_numbers_come_back_unchanged(store: AnyStor
             row.updated_at = Time(number);
         });
         let write = write.put(u32::MAX, "a");
-        let meta = Meta { at: Time(number), owner: number.cast_unsigned() };
-        let results = store.commit(Commit { meta, units: vec![unit([write.clone()])] }).await.unwrap();
+        let meta = Meta {
+            at: Time(number),
+            owner: number.cast_unsigned(),
+        };
+        let results = store
+            .commit(Commit {
+                meta,
+                units: vec![unit([write.clone()])],
+            })
+            .await
+            .unwrap();
         assert_eq!(results, [UnitResult::Applied]);
-        let run = store.load(DEFAULT, write.row.id).await.unwrap().expect("the run is there");
+        let run = store
+            .load(DEFAULT, write.row.id)
+            .await
+            .unwrap()
+            .expect("the run is there");
         assert_eq!((run.row, run.commits[0].meta), (write.row, meta));
     }
     let ids = |rows: Vec<u128>| rows.into_iter().map(RunId::from_bits).collect::<Vec<_>>();
     let listed = store.runs(DEFAULT, &RunFilter::default(), None, 10).await.unwrap().rows;
-    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), ids(vec![u128::MAX, 1 << 127, 0]));
+    assert_eq!(
+        listed.iter().map(|row| row.id).collect::<Vec<_>>(),
+        ids(vec![u128::MAX, 1 << 127, 0])
+    );
     let queued = store.queued(&["a".to_owned()], 10).await.unwrap();
-    assert_eq!(queued.iter().map(|entry| entry.run).collect::<Vec<_>>(), ids(vec![u128::MAX, 0, 1 << 127]));
+    assert_eq!(
+        queued.iter().map(|entry| entry.run).collect::<Vec<_>>(),
+        ids(vec![u128::MAX, 0, 1 << 127])
+    );
     let due = store.due(Time(i64::MAX), 10).await.unwrap();
-    assert_eq!(due.iter().map(|run| run.id).collect::<Vec<_>>(), ids(vec![0, 1 << 127, u128::MAX]));
+    assert_eq!(
+        due.iter().map(|run| run.id).collect::<Vec<_>>(),
+        ids(vec![0, 1 << 127, u128::MAX])
+    );
 }

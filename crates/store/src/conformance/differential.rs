@@ -18,7 +18,11 @@ use crate::query::{DueRun, RunFilter};
 
 /// Runs `steps` commands on both stores and panics at the first difference.
 pub async fn compare(model: AnyStore, other: AnyStore, seed: u64, steps: usize) {
-    let mut pair = Pair { model, other, random: Generator::new(seed) };
+    let mut pair = Pair {
+        model,
+        other,
+        random: Generator::new(seed),
+    };
     for step in 0..steps {
         pair.step(step).await;
     }
@@ -71,14 +75,24 @@ impl Pair {
         let exact = self.model.due(now, usize::MAX).await.unwrap();
         let lazy = self.other.due(now, usize::MAX).await.unwrap();
         let (exact, lazy) = (ids(&exact), ids(&lazy));
-        assert!(exact.is_subset(&lazy), "at {now:?} {exact:?} are due, and only {lazy:?} were found");
+        assert!(
+            exact.is_subset(&lazy),
+            "at {now:?} {exact:?} are due, and only {lazy:?} were found"
+        );
         let earliest = |wake: Option<Time>| wake.map_or(i64::MAX, |time| time.0);
-        let (left, right) = (self.model.next_wake().await.unwrap(), self.other.next_wake().await.unwrap());
+        let (left, right) = (
+            self.model.next_wake().await.unwrap(),
+            self.other.next_wake().await.unwrap(),
+        );
         assert!(earliest(right) <= earliest(left), "{right:?} is later than {left:?}");
         // What an engine does with a run that turns out not to be due.
         let early: Vec<RunId> = lazy.difference(&exact).copied().collect();
         self.reschedule(&early).await;
-        assert_eq!(exact, ids(&self.other.due(now, usize::MAX).await.unwrap()), "after rescheduling {early:?}");
+        assert_eq!(
+            exact,
+            ids(&self.other.due(now, usize::MAX).await.unwrap()),
+            "after rescheduling {early:?}"
+        );
     }
 
     async fn exact_wakes(&mut self) {
@@ -100,8 +114,8 @@ impl Pair {
         for run in runs {
             for namespace in NAMESPACES {
                 if let Some(row) = self.model.run(namespace, *run).await.unwrap() {
-                    wakes.push((*run, row.version + 1, Some(self.random.time())));
                     wakes.push((*run, row.version, row.wake_at));
+                    wakes.push((*run, row.version + 1, Some(self.random.time())));
                 }
             }
         }
@@ -115,8 +129,15 @@ impl Pair {
         let left = self.model.runs(&namespace, &filter, before, limit).await.unwrap();
         let right = self.other.runs(&namespace, &filter, before, limit).await.unwrap();
         assert_eq!(left.next, right.next, "{filter:?} before {before:?}, at most {limit}");
-        assert_eq!(left.rows.len(), right.rows.len(), "{filter:?} before {before:?}, at most {limit}");
-        left.rows.iter().zip(&right.rows).for_each(|(left, right)| same_row(left, right));
+        assert_eq!(
+            left.rows.len(),
+            right.rows.len(),
+            "{filter:?} before {before:?}, at most {limit}"
+        );
+        left.rows
+            .iter()
+            .zip(&right.rows)
+            .for_each(|(left, right)| same_row(left, right));
         let after = self.random.one_in(2).then(|| id(self.random.below(14)));
         same!(self, store => store.claimed(after, limit));
     }
@@ -135,8 +156,11 @@ impl Pair {
     }
 
     async fn queue(&mut self) {
-        let actions: Vec<String> =
-            ACTIONS.iter().filter(|_| self.random.one_in(2)).map(|action| (*action).to_owned()).collect();
+        let actions: Vec<String> = ACTIONS
+            .iter()
+            .filter(|_| self.random.one_in(2))
+            .map(|action| (*action).to_owned())
+            .collect();
         let limit = self.random.limit();
         same!(self, store => store.queued(&actions, limit));
     }
@@ -148,7 +172,10 @@ impl Pair {
         let Some(entry) = due.first() else { return };
         match self.random.below(4) {
             0 | 1 => {
-                let ids: Vec<i64> = due.iter().map(|entry| entry.id + i64::from(self.random.one_in(5))).collect();
+                let ids: Vec<i64> = due
+                    .iter()
+                    .map(|entry| entry.id + i64::from(self.random.one_in(5)))
+                    .collect();
                 same!(self, store => store.outbox_delivered(&ids));
             }
             2 => {
@@ -200,9 +227,8 @@ impl Pair {
     }
 
     async fn figures(&mut self) {
-        let figures = |status: crate::query::StoreStatus| {
-            (status.runs, status.queued, status.outbox, status.outbox_dead)
-        };
+        let figures =
+            |status: crate::query::StoreStatus| (status.runs, status.queued, status.outbox, status.outbox_dead);
         let left = figures(self.model.status().await.unwrap());
         let right = figures(self.other.status().await.unwrap());
         assert_eq!(left, right);
@@ -230,8 +256,19 @@ fn ids(due: &[DueRun]) -> BTreeSet<RunId> {
 /// Equal but for a time to wake that may be too early while the run is unfinished.
 fn same_row(exact: &RunRow, lazy: &RunRow) {
     let wake_at = |row: &RunRow| row.wake_at.map_or(i64::MAX, |time| time.0);
-    let same = RunRow { wake_at: exact.wake_at, ..lazy.clone() };
+    let same = RunRow {
+        wake_at: exact.wake_at,
+        ..lazy.clone()
+    };
     assert_eq!(*exact, same);
-    let kept = if exact.finished_at.is_some() { exact.wake_at == lazy.wake_at } else { wake_at(lazy) <= wake_at(exact) };
-    assert!(kept, "{} wakes at {:?} instead of {:?}", exact.id, lazy.wake_at, exact.wake_at);
+    let kept = if exact.finished_at.is_some() {
+        exact.wake_at == lazy.wake_at
+    } else {
+        wake_at(lazy) <= wake_at(exact)
+    };
+    assert!(
+        kept,
+        "{} wakes at {:?} instead of {:?}",
+        exact.id, lazy.wake_at, exact.wake_at
+    );
 }

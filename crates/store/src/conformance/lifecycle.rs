@@ -29,13 +29,20 @@ pub async fn the_status_follows_every_change(store: AnyStore) {
     assert_ne!(commit(&store, refused).await, crate::commit::UnitResult::Applied);
     let [a, b, c, d] = [&runs[0], &runs[1], &runs[2], &runs[3]];
     let paused = d.next().with(|row| row.status = RunStatus::Paused);
-    let ends = [a.finish(RunStatus::Error, 5), b.finish(RunStatus::Complete, 6), c.finish(RunStatus::Complete, 60)];
+    let ends = [
+        a.finish(RunStatus::Error, 5),
+        b.finish(RunStatus::Complete, 6),
+        c.finish(RunStatus::Complete, 60),
+    ];
     apply_all(&store, ends.into_iter().chain([paused])).await;
     let all = [(RunStatus::Paused, 1), (RunStatus::Complete, 2), (RunStatus::Error, 1)];
     assert_eq!(store.status().await.unwrap().runs, all);
     assert!(store.delete_run(DEFAULT, id(1)).await.unwrap());
     assert_eq!(store.prune(Time(50), Time(0), 10).await.unwrap(), 1);
-    assert_eq!(store.status().await.unwrap().runs, [(RunStatus::Paused, 1), (RunStatus::Complete, 1)]);
+    assert_eq!(
+        store.status().await.unwrap().runs,
+        [(RunStatus::Paused, 1), (RunStatus::Complete, 1)]
+    );
 }
 
 pub async fn a_closed_store_refuses_everything(store: AnyStore) {

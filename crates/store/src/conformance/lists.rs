@@ -18,11 +18,17 @@ fn in_state(number: u64, status: u8) -> RunWrite {
 }
 
 fn statuses(statuses: &[RunStatus]) -> RunFilter {
-    RunFilter { statuses: statuses.to_vec(), ..RunFilter::default() }
+    RunFilter {
+        statuses: statuses.to_vec(),
+        ..RunFilter::default()
+    }
 }
 
 fn workflow(workflow: &str) -> RunFilter {
-    RunFilter { workflow: Some(workflow.into()), ..RunFilter::default() }
+    RunFilter {
+        workflow: Some(workflow.into()),
+        ..RunFilter::default()
+    }
 }
 
 /// Pages of `limit` until there is no next, joined; no page but the last is short.
@@ -51,13 +57,20 @@ pub async fn pages_join_without_gap_or_duplicate(store: AnyStore) {
     apply_all(&store, (1..=10).map(start)).await;
     let all: Vec<u64> = (1..=10).rev().collect();
     for limit in [1, 3, 7, 10, 11] {
-        assert_eq!(paged(&store, DEFAULT, &RunFilter::default(), limit).await, all, "pages of {limit}");
+        assert_eq!(
+            paged(&store, DEFAULT, &RunFilter::default(), limit).await,
+            all,
+            "pages of {limit}"
+        );
     }
 }
 
 pub async fn a_full_last_page_has_no_next(store: AnyStore) {
     apply_all(&store, (1..=4).map(start)).await;
-    let page = store.runs(DEFAULT, &RunFilter::default(), Some(id(3)), 2).await.unwrap();
+    let page = store
+        .runs(DEFAULT, &RunFilter::default(), Some(id(3)), 2)
+        .await
+        .unwrap();
     assert_eq!(numbers(page.rows.iter().map(|row| row.id)), [2, 1]);
     assert_eq!(page.next, None);
 }
@@ -66,7 +79,10 @@ pub async fn a_page_of_nothing_is_empty(store: AnyStore) {
     let page = store.runs(DEFAULT, &RunFilter::default(), None, 10).await.unwrap();
     assert!(page.rows.is_empty() && page.next.is_none());
     apply(&store, start(5)).await;
-    let below = store.runs(DEFAULT, &RunFilter::default(), Some(id(5)), 10).await.unwrap();
+    let below = store
+        .runs(DEFAULT, &RunFilter::default(), Some(id(5)), 10)
+        .await
+        .unwrap();
     assert!(below.rows.is_empty() && below.next.is_none());
     let none = store.runs(DEFAULT, &RunFilter::default(), None, 0).await.unwrap();
     assert!(none.rows.is_empty() && none.next.is_none());
@@ -74,13 +90,21 @@ pub async fn a_page_of_nothing_is_empty(store: AnyStore) {
 
 pub async fn a_workflow_lists_its_own_runs(store: AnyStore) {
     let of = |number, workflow: &str| start(number).with(|row| row.workflow = workflow.into());
-    apply_all(&store, [of(1, "a"), of(2, "b"), of(3, "a"), of(4, "A"), of(5, "ab"), start(6)]).await;
+    apply_all(
+        &store,
+        [of(1, "a"), of(2, "b"), of(3, "a"), of(4, "A"), of(5, "ab"), start(6)],
+    )
+    .await;
     assert_eq!(listed(&store, &workflow("a")).await, [3, 1]);
     assert_eq!(listed(&store, &workflow("c")).await, [0; 0]);
 }
 
 pub async fn an_empty_workflow_lists_runs_of_inline_plans(store: AnyStore) {
-    apply_all(&store, [start(1), start(2).with(|row| row.workflow = "a".into()), start(3)]).await;
+    apply_all(
+        &store,
+        [start(1), start(2).with(|row| row.workflow = "a".into()), start(3)],
+    )
+    .await;
     assert_eq!(listed(&store, &workflow("")).await, [3, 1]);
 }
 
@@ -88,7 +112,10 @@ pub async fn each_state_lists_its_own_runs(store: AnyStore) {
     apply_all(&store, (0..28u8).map(|number| in_state(u64::from(number), number % 14))).await;
     for number in 0..14u8 {
         let status = RunStatus::from_number(number).expect("a state");
-        assert_eq!(listed(&store, &statuses(&[status])).await, [u64::from(number) + 14, u64::from(number)]);
+        assert_eq!(
+            listed(&store, &statuses(&[status])).await,
+            [u64::from(number) + 14, u64::from(number)]
+        );
     }
 }
 
@@ -97,9 +124,18 @@ pub async fn several_states_are_merged_in_order(store: AnyStore) {
     apply_all(&store, (0..28u8).map(|number| in_state(u64::from(number), number % 14))).await;
     assert_eq!(listed(&store, &statuses(&[Cancelled, Error])).await, [26, 25, 12, 11]);
     assert_eq!(listed(&store, &statuses(&[Error, Error])).await, [25, 11]);
-    assert_eq!(listed(&store, &statuses(&[Paused, WaitingForApproval])).await, [23, 22, 9, 8]);
-    assert_eq!(listed(&store, &statuses(&[ResolvedManually, Paused])).await, [27, 23, 13, 9]);
-    assert_eq!(listed(&store, &statuses(&[Complete, Paused, Error])).await, [25, 24, 23, 11, 10, 9]);
+    assert_eq!(
+        listed(&store, &statuses(&[Paused, WaitingForApproval])).await,
+        [23, 22, 9, 8]
+    );
+    assert_eq!(
+        listed(&store, &statuses(&[ResolvedManually, Paused])).await,
+        [27, 23, 13, 9]
+    );
+    assert_eq!(
+        listed(&store, &statuses(&[Complete, Paused, Error])).await,
+        [25, 24, 23, 11, 10, 9]
+    );
 }
 
 pub async fn the_range_of_acceptance_is_half_open(store: AnyStore) {
@@ -127,7 +163,13 @@ fn mixed_filters() -> Vec<RunFilter> {
     use RunStatus::{Cancelled, Complete, Error, Paused, StepsInProcess};
     let mut filters = Vec::new();
     for workflow in [None, Some(""), Some("b")] {
-        for statuses in [&[][..], &[Error], &[Error, Cancelled, Paused], &[StepsInProcess], &[Complete, Error]] {
+        for statuses in [
+            &[][..],
+            &[Error],
+            &[Error, Cancelled, Paused],
+            &[StepsInProcess],
+            &[Complete, Error],
+        ] {
             for range in [None, Some((Time(20), Time(70)))] {
                 filters.push(RunFilter {
                     workflow: workflow.map(Into::into),
@@ -145,7 +187,10 @@ fn mixed_filters() -> Vec<RunFilter> {
 fn expected(filter: &RunFilter) -> Vec<u64> {
     let fits = |write: &RunWrite| {
         let row = &write.row;
-        let (from, before) = (filter.created_from.unwrap_or(Time(0)), filter.created_before.unwrap_or(Time(999)));
+        let (from, before) = (
+            filter.created_from.unwrap_or(Time(0)),
+            filter.created_before.unwrap_or(Time(999)),
+        );
         let workflow = filter.workflow.as_deref().unwrap_or(&row.workflow) == &*row.workflow;
         let status = filter.statuses.is_empty() || filter.statuses.contains(&row.status);
         workflow && status && (from.0..before.0).contains(&row.created_at.0)
@@ -176,20 +221,39 @@ pub async fn filtered_pages_join_without_gap_or_duplicate(store: AnyStore) {
 
 pub async fn lists_are_isolated_by_namespace(store: AnyStore) {
     let of = |number, namespace: &str, status| {
-        in_state(number, status).within(namespace).with(|row| row.workflow = "a".into())
+        in_state(number, status)
+            .within(namespace)
+            .with(|row| row.workflow = "a".into())
     };
     for (at, namespace) in [DEFAULT, "acme", "acme2"].into_iter().enumerate() {
         let first = at as u64 * 10;
-        apply_all(&store, [of(first + 1, namespace, 3), of(first + 2, namespace, 10), of(first + 3, namespace, 11)]).await;
+        apply_all(
+            &store,
+            [
+                of(first + 1, namespace, 3),
+                of(first + 2, namespace, 10),
+                of(first + 3, namespace, 11),
+            ],
+        )
+        .await;
     }
     for (at, namespace) in [DEFAULT, "acme", "acme2"].into_iter().enumerate() {
         let first = at as u64 * 10;
         let here = [first + 3, first + 2, first + 1];
         assert_eq!(paged(&store, namespace, &RunFilter::default(), 2).await, here);
         assert_eq!(paged(&store, namespace, &workflow("a"), 2).await, here);
-        assert_eq!(paged(&store, namespace, &statuses(&[RunStatus::Error]), 2).await, here[..1]);
-        assert_eq!(paged(&store, namespace, &statuses(&[RunStatus::Complete]), 2).await, here[1..2]);
-        assert_eq!(paged(&store, namespace, &statuses(&[RunStatus::StepsInProcess]), 2).await, here[2..]);
+        assert_eq!(
+            paged(&store, namespace, &statuses(&[RunStatus::Error]), 2).await,
+            here[..1]
+        );
+        assert_eq!(
+            paged(&store, namespace, &statuses(&[RunStatus::Complete]), 2).await,
+            here[1..2]
+        );
+        assert_eq!(
+            paged(&store, namespace, &statuses(&[RunStatus::StepsInProcess]), 2).await,
+            here[2..]
+        );
     }
     assert_eq!(paged(&store, "nobody", &RunFilter::default(), 2).await, [0; 0]);
 }

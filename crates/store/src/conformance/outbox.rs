@@ -5,7 +5,10 @@ use quintet_core::time::Time;
 use super::support::*;
 
 async fn send(store: &AnyStore, at: i64, bodies: &[(&str, &str, &str)]) {
-    let units = bodies.iter().map(|(target, key, body)| message(target, key, body)).collect();
+    let units = bodies
+        .iter()
+        .map(|(target, key, body)| message(target, key, body))
+        .collect();
     let _ = commit_at(store, at, units).await;
 }
 
@@ -25,7 +28,10 @@ pub async fn a_message_is_read_back_as_it_was_written(store: AnyStore) {
     let due = store.outbox_due(Time(10), 10).await.unwrap();
     let [entry] = &due[..] else { panic!("{due:?}") };
     assert_eq!((&*entry.target, &*entry.key, &*entry.body), ("hooks", "run 1", "body"));
-    assert_eq!((&*entry.message_id, entry.attempts, entry.created_at), ("id of body", 0, Time(10)));
+    assert_eq!(
+        (&*entry.message_id, entry.attempts, entry.created_at),
+        ("id of body", 0, Time(10))
+    );
 }
 
 pub async fn messages_of_one_key_leave_one_at_a_time_in_order(store: AnyStore) {
@@ -40,7 +46,18 @@ pub async fn messages_of_one_key_leave_one_at_a_time_in_order(store: AnyStore) {
 }
 
 pub async fn other_keys_and_targets_do_not_wait(store: AnyStore) {
-    send(&store, 10, &[("h", "k", "1"), ("h", "k", "2"), ("h", "l", "3"), ("g", "k", "4"), ("g", "k", "5")]).await;
+    send(
+        &store,
+        10,
+        &[
+            ("h", "k", "1"),
+            ("h", "k", "2"),
+            ("h", "l", "3"),
+            ("g", "k", "4"),
+            ("g", "k", "5"),
+        ],
+    )
+    .await;
     assert_eq!(messages(&store, 100).await, ["1", "3", "4"]);
     deliver(&store, 100, "4").await;
     assert_eq!(messages(&store, 100).await, ["1", "3", "5"]);
@@ -53,7 +70,10 @@ pub async fn a_failed_message_delays_only_its_key_until_its_retry(store: AnyStor
     assert_eq!(messages(&store, 50).await, ["3", "1"]);
     fail(&store, 50, "1", Some(60)).await;
     let due = store.outbox_due(Time(60), 10).await.unwrap();
-    assert_eq!(due.iter().find(|entry| entry.body == "1").map(|entry| entry.attempts), Some(2));
+    assert_eq!(
+        due.iter().find(|entry| entry.body == "1").map(|entry| entry.attempts),
+        Some(2)
+    );
     deliver(&store, 60, "1").await;
     assert_eq!(messages(&store, 60).await, ["2", "3"]);
 }
@@ -113,7 +133,12 @@ pub async fn ids_grow_and_are_not_given_twice(store: AnyStore) {
 }
 
 pub async fn delivering_out_of_order_keeps_the_order_of_the_rest(store: AnyStore) {
-    send(&store, 10, &[("h", "a", "1"), ("h", "b", "2"), ("h", "a", "3"), ("h", "a", "4")]).await;
+    send(
+        &store,
+        10,
+        &[("h", "a", "1"), ("h", "b", "2"), ("h", "a", "3"), ("h", "a", "4")],
+    )
+    .await;
     let (first, other) = (message_id(&store, 10, "1").await, message_id(&store, 10, "2").await);
     // Ids are positions in one sequence: message 3 comes right after message 2.
     store.outbox_delivered(&[other + 1]).await.unwrap();
@@ -128,7 +153,10 @@ pub async fn unknown_and_dead_messages_are_left_alone(store: AnyStore) {
     store.outbox_failed(dead, "refused", None).await.unwrap();
     store.outbox_failed(dead, "refused", Some(Time(10))).await.unwrap();
     store.outbox_failed(dead, "refused", None).await.unwrap();
-    store.outbox_failed(dead + 1000, "refused", Some(Time(10))).await.unwrap();
+    store
+        .outbox_failed(dead + 1000, "refused", Some(Time(10)))
+        .await
+        .unwrap();
     store.outbox_delivered(&[dead + 1000]).await.unwrap();
     store.outbox_delivered(&[]).await.unwrap();
     assert_eq!(messages(&store, 100).await, ["2"]);

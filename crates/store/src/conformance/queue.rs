@@ -4,7 +4,12 @@ use super::support::*;
 use crate::query::QueueEntry;
 
 pub async fn entries_come_by_priority_then_age_then_step(store: AnyStore) {
-    let of = |number, priority| start(number).with(|row| row.priority = priority).put(2, "noop").put(1, "noop");
+    let of = |number, priority| {
+        start(number)
+            .with(|row| row.priority = priority)
+            .put(2, "noop")
+            .put(1, "noop")
+    };
     apply_all(&store, [of(3, 0), of(2, -5), of(4, 9), of(1, 0)]).await;
     let expected = [(4, 1), (4, 2), (1, 1), (1, 2), (3, 1), (3, 2), (2, 1), (2, 2)];
     assert_eq!(queued(&store, &["noop"], 100).await, expected);
@@ -69,6 +74,11 @@ pub async fn an_entry_can_be_put_and_removed_in_one_commit(store: AnyStore) {
 
 pub async fn entries_carry_their_namespace(store: AnyStore) {
     apply(&store, start(1).within("acme").put(3, "a")).await;
-    let entry = QueueEntry { namespace: "acme".into(), run: id(1), node: 3, action: "a".into() };
+    let entry = QueueEntry {
+        namespace: "acme".into(),
+        run: id(1),
+        node: 3,
+        action: "a".into(),
+    };
     assert_eq!(store.queued(&["a".to_owned()], 10).await.unwrap(), [entry]);
 }

@@ -78,8 +78,14 @@ pub async fn history_and_queue_go_with_their_run(store: AnyStore) {
 
 pub async fn only_expired_records_are_forgotten(store: AnyStore) {
     for (name, at) in [("a", 100), ("b", 101), ("c", 99)] {
-        let write = IdempotencyWrite { expires_at: Time(at), ..key(name, name) };
-        let unit = Unit { idempotency: Some(write), ..Unit::default() };
+        let write = IdempotencyWrite {
+            expires_at: Time(at),
+            ..key(name, name)
+        };
+        let unit = Unit {
+            idempotency: Some(write),
+            ..Unit::default()
+        };
         assert_eq!(commit(&store, unit).await, UnitResult::Applied);
     }
     assert_eq!(store.prune(Time(0), Time(100), 10).await.unwrap(), 0);

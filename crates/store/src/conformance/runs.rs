@@ -26,9 +26,14 @@ pub async fn history_is_read_after_a_version_and_up_to_a_limit(store: AnyStore) 
     for _ in 0..5 {
         write = apply(&store, write.next()).await;
     }
-    for (after, limit, expected) in
-        [(0, 100, &[1, 2, 3, 4, 5, 6][..]), (2, 2, &[3, 4]), (5, 9, &[6]), (6, 9, &[]), (0, 0, &[]), (u64::MAX, 9, &[])]
-    {
+    for (after, limit, expected) in [
+        (0, 100, &[1, 2, 3, 4, 5, 6][..]),
+        (2, 2, &[3, 4]),
+        (5, 9, &[6]),
+        (6, 9, &[]),
+        (0, 0, &[]),
+        (u64::MAX, 9, &[]),
+    ] {
         let commits = store.commits(DEFAULT, id(1), after, limit).await.unwrap();
         let seqs: Vec<u64> = commits.iter().map(|commit| commit.seq).collect();
         assert_eq!(seqs, expected, "after {after}, at most {limit}");
@@ -47,16 +52,35 @@ pub async fn loading_gives_the_whole_history(store: AnyStore) {
 }
 
 pub async fn a_plan_is_found_by_its_digest(store: AnyStore) {
-    let plan = Some(PlanWrite { digest: digest(3), spec: "{\"steps\":[]}".into() });
-    assert_eq!(commit(&store, Unit { plan, ..unit([start(1)]) }).await, UnitResult::Applied);
+    let plan = Some(PlanWrite {
+        digest: digest(3),
+        spec: "{\"steps\":[]}".into(),
+    });
+    assert_eq!(
+        commit(
+            &store,
+            Unit {
+                plan,
+                ..unit([start(1)])
+            }
+        )
+        .await,
+        UnitResult::Applied
+    );
     assert_eq!(store.plan(digest(3)).await.unwrap().as_deref(), Some("{\"steps\":[]}"));
     assert_eq!(store.plan(digest(4)).await.unwrap(), None);
 }
 
 pub async fn storing_a_plan_again_is_no_conflict(store: AnyStore) {
-    let plan = Some(PlanWrite { digest: digest(3), spec: "{}".into() });
+    let plan = Some(PlanWrite {
+        digest: digest(3),
+        spec: "{}".into(),
+    });
     for number in 1..=3 {
-        let again = Unit { plan: plan.clone(), ..unit([start(number)]) };
+        let again = Unit {
+            plan: plan.clone(),
+            ..unit([start(number)])
+        };
         assert_eq!(commit(&store, again).await, UnitResult::Applied);
     }
     assert_eq!(store.plan(digest(3)).await.unwrap().as_deref(), Some("{}"));

@@ -66,7 +66,10 @@ impl RunWrite {
     /// The same with a step put into the queue.
     #[must_use]
     pub fn put(mut self, node: u32, action: &str) -> Self {
-        self.queue.push(QueueChange::Put { node, action: action.into() });
+        self.queue.push(QueueChange::Put {
+            node,
+            action: action.into(),
+        });
         self
     }
 
@@ -92,7 +95,11 @@ impl RunWrite {
     /// The write after this one, which changes only the version and the time.
     #[must_use]
     pub fn next(&self) -> Self {
-        let mut next = Self { expected: self.row.version, queue: Vec::new(), ..self.clone() };
+        let mut next = Self {
+            expected: self.row.version,
+            queue: Vec::new(),
+            ..self.clone()
+        };
         next.row.version += 1;
         next.row.updated_at = Time(self.row.updated_at.0 + 1);
         next.events = format!("[\"version {}\"]", next.row.version);
@@ -114,14 +121,25 @@ impl RunWrite {
 
 /// A unit of runs only.
 pub fn unit(runs: impl IntoIterator<Item = RunWrite>) -> Unit {
-    Unit { runs: runs.into_iter().collect(), ..Unit::default() }
+    Unit {
+        runs: runs.into_iter().collect(),
+        ..Unit::default()
+    }
 }
 
 /// A unit of one message only.
 pub fn message(target: &str, key: &str, body: &str) -> Unit {
     let message_id = format!("id of {body}");
-    let outbox = vec![OutboxWrite { target: target.into(), key: key.into(), message_id, body: body.into() }];
-    Unit { outbox, ..Unit::default() }
+    let outbox = vec![OutboxWrite {
+        target: target.into(),
+        key: key.into(),
+        message_id,
+        body: body.into(),
+    }];
+    Unit {
+        outbox,
+        ..Unit::default()
+    }
 }
 
 /// A key in the scope `start` that expires at the time 1000.
@@ -130,7 +148,10 @@ pub fn key(key: &str, answer: &str) -> IdempotencyWrite {
         namespace: DEFAULT.into(),
         scope: "start".into(),
         key: key.into(),
-        record: IdempotencyRecord { request: [7; 32], answer: answer.into() },
+        record: IdempotencyRecord {
+            request: [7; 32],
+            answer: answer.into(),
+        },
         expires_at: Time(1000),
     }
 }
@@ -142,7 +163,10 @@ pub fn meta(at: i64) -> Meta {
 
 /// Commits units at a time.
 pub async fn commit_at(store: &AnyStore, at: i64, units: Vec<Unit>) -> Vec<UnitResult> {
-    store.commit(Commit { meta: meta(at), units }).await.expect("the commit is applied")
+    store
+        .commit(Commit { meta: meta(at), units })
+        .await
+        .expect("the commit is applied")
 }
 
 /// Commits one unit at the time 10.
@@ -160,7 +184,10 @@ pub async fn apply(store: &AnyStore, write: RunWrite) -> RunWrite {
 pub async fn apply_all(store: &AnyStore, writes: impl IntoIterator<Item = RunWrite>) {
     let units: Vec<Unit> = writes.into_iter().map(|write| unit([write])).collect();
     let results = commit_at(store, 10, units).await;
-    assert!(results.iter().all(|result| *result == UnitResult::Applied), "{results:?}");
+    assert!(
+        results.iter().all(|result| *result == UnitResult::Applied),
+        "{results:?}"
+    );
 }
 
 /// The row of a run that must be there.
@@ -170,7 +197,15 @@ pub async fn row(store: &AnyStore, number: u64) -> RunRow {
 
 /// Numbers of the runs on a page.
 pub async fn listed(store: &AnyStore, filter: &RunFilter) -> Vec<u64> {
-    numbers(store.runs(DEFAULT, filter, None, 1000).await.unwrap().rows.iter().map(|row| row.id))
+    numbers(
+        store
+            .runs(DEFAULT, filter, None, 1000)
+            .await
+            .unwrap()
+            .rows
+            .iter()
+            .map(|row| row.id),
+    )
 }
 
 /// Numbers of runs that are due.
@@ -192,13 +227,22 @@ pub async fn queued(store: &AnyStore, actions: &[&str], limit: usize) -> Vec<(u6
 
 /// Bodies of the messages that are due.
 pub async fn messages(store: &AnyStore, now: i64) -> Vec<String> {
-    store.outbox_due(Time(now), 1000).await.unwrap().into_iter().map(|entry| entry.body).collect()
+    store
+        .outbox_due(Time(now), 1000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.body)
+        .collect()
 }
 
 /// Position of the message with this body, which must be due.
 pub async fn message_id(store: &AnyStore, now: i64, body: &str) -> i64 {
     let due = store.outbox_due(Time(now), 1000).await.unwrap();
-    due.iter().find(|entry| entry.body == body).expect("the message is due").id
+    due.iter()
+        .find(|entry| entry.body == body)
+        .expect("the message is due")
+        .id
 }
 
 /// Numbers back from ids.

@@ -22,11 +22,18 @@ fn workflow(id: &str, number: u8) -> WorkflowWrite {
 }
 
 fn expecting(expected: u32, write: WorkflowWrite) -> WorkflowWrite {
-    WorkflowWrite { expected: Some(expected), ..write }
+    WorkflowWrite {
+        expected: Some(expected),
+        ..write
+    }
 }
 
 async fn put(store: &AnyStore, write: WorkflowWrite) -> WorkflowRow {
-    store.put_workflow(write).await.unwrap().expect("the version is the expected one")
+    store
+        .put_workflow(write)
+        .await
+        .unwrap()
+        .expect("the version is the expected one")
 }
 
 async fn ids(store: &AnyStore, after: Option<&str>, limit: usize) -> Vec<String> {
@@ -55,10 +62,19 @@ pub async fn versions_count_up_and_all_are_kept(store: AnyStore) {
         put(&store, workflow("w", number)).await;
     }
     let current = store.workflow(DEFAULT, "w").await.unwrap().expect("the workflow");
-    assert_eq!((current.version, &*current.name, &*current.document), (3, "name 3", "{\"n\":3}"));
-    assert_eq!((current.created_at, current.updated_at, current.digest), (Time(1), Time(3), digest(3)));
+    assert_eq!(
+        (current.version, &*current.name, &*current.document),
+        (3, "name 3", "{\"n\":3}")
+    );
+    assert_eq!(
+        (current.created_at, current.updated_at, current.digest),
+        (Time(1), Time(3), digest(3))
+    );
     let versions = store.workflow_versions(DEFAULT, "w").await.unwrap();
-    let read: Vec<_> = versions.iter().map(|v| (v.version, v.created_at, v.digest, v.document.clone())).collect();
+    let read: Vec<_> = versions
+        .iter()
+        .map(|v| (v.version, v.created_at, v.digest, v.document.clone()))
+        .collect();
     let expected = (1..=3u8).map(|n| (u32::from(n), Time(i64::from(n)), digest(n), format!("{{\"n\":{n}}}")));
     assert_eq!(read, expected.collect::<Vec<_>>());
 }
@@ -71,10 +87,22 @@ pub async fn many_writers_at_once_get_consecutive_versions(store: AnyStore) {
     }
     let mut given = writers.join_all().await;
     given.sort_by_key(|(_, version)| *version);
-    assert_eq!(given.iter().map(|(_, version)| *version).collect::<Vec<_>>(), (1..=32).collect::<Vec<_>>());
+    assert_eq!(
+        given.iter().map(|(_, version)| *version).collect::<Vec<_>>(),
+        (1..=32).collect::<Vec<_>>()
+    );
     let versions = store.workflow_versions(DEFAULT, "w").await.unwrap();
-    let stored: Vec<_> = versions.iter().map(|version| (version.digest, version.version)).collect();
-    assert_eq!(stored, given.iter().map(|(number, version)| (digest(*number), *version)).collect::<Vec<_>>());
+    let stored: Vec<_> = versions
+        .iter()
+        .map(|version| (version.digest, version.version))
+        .collect();
+    assert_eq!(
+        stored,
+        given
+            .iter()
+            .map(|(number, version)| (digest(*number), *version))
+            .collect::<Vec<_>>()
+    );
 }
 
 pub async fn another_version_than_expected_stores_nothing(store: AnyStore) {
@@ -82,7 +110,10 @@ pub async fn another_version_than_expected_stores_nothing(store: AnyStore) {
     assert_eq!(store.workflow(DEFAULT, "w").await.unwrap(), None);
     let first = put(&store, workflow("w", 1)).await;
     for wrong in [0, 2, u32::MAX] {
-        assert_eq!(store.put_workflow(expecting(wrong, workflow("w", 2))).await.unwrap(), None);
+        assert_eq!(
+            store.put_workflow(expecting(wrong, workflow("w", 2))).await.unwrap(),
+            None
+        );
     }
     assert_eq!(store.workflow(DEFAULT, "w").await.unwrap(), Some(first));
     assert_eq!(store.workflow_versions(DEFAULT, "w").await.unwrap().len(), 1);
@@ -116,7 +147,10 @@ pub async fn workflows_are_listed_by_id_after_one(store: AnyStore) {
 }
 
 pub async fn workflows_are_isolated_by_namespace(store: AnyStore) {
-    let foreign = WorkflowWrite { namespace: "acme".into(), ..workflow("w", 7) };
+    let foreign = WorkflowWrite {
+        namespace: "acme".into(),
+        ..workflow("w", 7)
+    };
     put(&store, workflow("w", 1)).await;
     let first = put(&store, foreign).await;
     assert_eq!((first.version, first.digest), (1, digest(7)));
@@ -126,7 +160,14 @@ pub async fn workflows_are_isolated_by_namespace(store: AnyStore) {
     assert_eq!(store.workflows("acme", None, 10).await.unwrap(), [first]);
     assert!(!store.delete_workflow("other", "w").await.unwrap());
     assert!(store.delete_workflow("acme", "w").await.unwrap());
-    assert_eq!(store.workflow(DEFAULT, "w").await.unwrap().map(|workflow| workflow.version), Some(2));
+    assert_eq!(
+        store
+            .workflow(DEFAULT, "w")
+            .await
+            .unwrap()
+            .map(|workflow| workflow.version),
+        Some(2)
+    );
 }
 
 pub async fn deleting_a_workflow_keeps_its_runs(store: AnyStore) {

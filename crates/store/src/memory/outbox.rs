@@ -12,7 +12,9 @@ impl State {
     pub(super) fn heads(&self) -> Vec<&Message> {
         let mut heads: BTreeMap<(&str, &str), &Message> = BTreeMap::new();
         for message in self.outbox.values().filter(|message| !message.dead) {
-            heads.entry((&message.entry.target, &message.entry.key)).or_insert(message);
+            heads
+                .entry((&message.entry.target, &message.entry.key))
+                .or_insert(message);
         }
         heads.into_values().collect()
     }
@@ -21,6 +23,9 @@ impl State {
         let mut due = self.heads();
         due.retain(|message| message.due_at <= now);
         due.sort_by_key(|message| (message.due_at, message.entry.id));
-        due.into_iter().take(limit).map(|message| message.entry.clone()).collect()
+        due.into_iter()
+            .take(limit)
+            .map(|message| message.entry.clone())
+            .collect()
     }
 }

@@ -17,33 +17,39 @@ impl State {
 
     /// Unfinished runs by id.
     pub(super) fn live(&self) -> impl Iterator<Item = &RunRow> {
-        self.runs.values().map(|run| &run.row).filter(|row| row.finished_at.is_none())
+        self.runs
+            .values()
+            .map(|run| &run.row)
+            .filter(|row| row.finished_at.is_none())
     }
 
-    pub(super) fn page(
-        &self,
-        namespace: &str,
-        filter: &RunFilter,
-        before: Option<RunId>,
-        limit: usize,
-    ) -> RunPage {
+    pub(super) fn page(&self, namespace: &str, filter: &RunFilter, before: Option<RunId>, limit: usize) -> RunPage {
         let newest_first = self.runs.values().rev().map(|run| &run.row);
         let mut fitting = newest_first
             .filter(|row| &*row.namespace == namespace && before.is_none_or(|before| row.id < before))
             .filter(|row| fits(row, filter));
         let rows: Vec<RunRow> = fitting.by_ref().take(limit).cloned().collect();
         let more = fitting.next().is_some();
-        RunPage { next: rows.last().filter(|_| more).map(|row| row.id), rows }
+        RunPage {
+            next: rows.last().filter(|_| more).map(|row| row.id),
+            rows,
+        }
     }
 
     pub(super) fn due(&self, now: Time, limit: usize) -> Vec<DueRun> {
-        let mut due: Vec<&RunRow> = self.live().filter(|row| row.wake_at.is_some_and(|at| at <= now)).collect();
+        let mut due: Vec<&RunRow> = self
+            .live()
+            .filter(|row| row.wake_at.is_some_and(|at| at <= now))
+            .collect();
         due.sort_by_key(|row| (row.wake_at, row.id));
         due.into_iter().take(limit).map(due_run).collect()
     }
 
     pub(super) fn queued(&self, actions: &[String], limit: usize) -> Vec<QueueEntry> {
-        let wanted = self.queue.iter().filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action));
+        let wanted = self
+            .queue
+            .iter()
+            .filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action));
         let mut wanted: Vec<_> = wanted.collect();
         wanted.sort_by_key(|(key, waiting)| (std::cmp::Reverse(waiting.priority), **key));
         let entry = |((run, node), waiting): (&(RunId, u32), &super::Waiting)| QueueEntry {
@@ -89,11 +95,17 @@ impl State {
 }
 
 pub(super) fn due_run(row: &RunRow) -> DueRun {
-    DueRun { namespace: row.namespace.clone(), id: row.id }
+    DueRun {
+        namespace: row.namespace.clone(),
+        id: row.id,
+    }
 }
 
 fn fits(row: &RunRow, filter: &RunFilter) -> bool {
-    filter.workflow.as_ref().is_none_or(|workflow| *workflow == row.workflow)
+    filter
+        .workflow
+        .as_ref()
+        .is_none_or(|workflow| *workflow == row.workflow)
         && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
         && filter.created_from.is_none_or(|from| row.created_at >= from)
         && filter.created_before.is_none_or(|before| row.created_at < before)

@@ -22,14 +22,19 @@ impl State {
             return UnitResult::Conflict(run);
         }
         if let Some(key) = unit.idempotency {
-            let remembered = Remembered { record: key.record, expires_at: key.expires_at };
+            let remembered = Remembered {
+                record: key.record,
+                expires_at: key.expires_at,
+            };
             self.idempotency.insert((key.namespace, key.scope, key.key), remembered);
         }
         if let Some(plan) = unit.plan {
             self.plans.entry(plan.digest).or_insert(plan.spec);
         }
         unit.runs.into_iter().for_each(|write| self.write_run(meta, write));
-        unit.outbox.into_iter().for_each(|message| self.write_message(meta.at, message));
+        unit.outbox
+            .into_iter()
+            .for_each(|message| self.write_message(meta.at, message));
         UnitResult::Applied
     }
 
@@ -37,7 +42,11 @@ impl State {
     fn conflict(&self, writes: &[RunWrite]) -> Option<RunId> {
         let mut moved: BTreeMap<RunId, (Arc<str>, u64)> = BTreeMap::new();
         for write in writes {
-            let stored = || self.runs.get(&write.row.id).map(|run| (run.row.namespace.clone(), run.row.version));
+            let stored = || {
+                self.runs
+                    .get(&write.row.id)
+                    .map(|run| (run.row.namespace.clone(), run.row.version))
+            };
             let fits = match moved.get(&write.row.id).cloned().or_else(stored) {
                 Some((namespace, version)) => namespace == write.row.namespace && version == write.expected,
                 None => write.expected == 0,
@@ -55,14 +64,25 @@ impl State {
             match change {
                 QueueChange::Put { node, action } => {
                     let namespace = write.row.namespace.clone();
-                    let waiting = Waiting { namespace, action, priority: write.row.priority };
+                    let waiting = Waiting {
+                        namespace,
+                        action,
+                        priority: write.row.priority,
+                    };
                     self.queue.insert((write.row.id, node), waiting);
                 }
                 QueueChange::Remove { node } => drop(self.queue.remove(&(write.row.id, node))),
             }
         }
-        let commit = StoredCommit { seq: write.row.version, meta, events: write.events };
-        let run = self.runs.entry(write.row.id).or_insert_with(|| Run { row: write.row.clone(), commits: Vec::new() });
+        let commit = StoredCommit {
+            seq: write.row.version,
+            meta,
+            events: write.events,
+        };
+        let run = self.runs.entry(write.row.id).or_insert_with(|| Run {
+            row: write.row.clone(),
+            commits: Vec::new(),
+        });
         run.row = write.row;
         run.commits.push(commit);
     }
@@ -78,11 +98,20 @@ impl State {
             attempts: 0,
             created_at: at,
         };
-        self.outbox.insert(entry.id, Message { entry, due_at: at, dead: false });
+        self.outbox.insert(
+            entry.id,
+            Message {
+                entry,
+                due_at: at,
+                dead: false,
+            },
+        );
     }
 
     pub(super) fn remembered(&self, namespace: &str, scope: &str, key: &str, now: Time) -> Option<IdempotencyRecord> {
-        let found = self.idempotency.get(&(namespace.into(), scope.into(), key.to_owned()))?;
+        let found = self
+            .idempotency
+            .get(&(namespace.into(), scope.into(), key.to_owned()))?;
         (found.expires_at > now).then(|| found.record.clone())
     }
 }

@@ -8,7 +8,10 @@ use crate::query::{WorkflowRow, WorkflowVersionRow, WorkflowWrite};
 impl State {
     pub(super) fn put_workflow(&mut self, write: WorkflowWrite) -> Option<WorkflowRow> {
         let place = (write.namespace, write.id.clone());
-        let current = self.workflows.get(&place).map_or(0, |workflow| workflow.versions.len() as u32);
+        let current = self
+            .workflows
+            .get(&place)
+            .map_or(0, |workflow| workflow.versions.len() as u32);
         if write.expected.is_some_and(|expected| expected != current) {
             return None;
         }
@@ -19,7 +22,10 @@ impl State {
             digest: write.digest,
             created_at: write.at,
         };
-        let empty = || Workflow { name: String::new(), versions: Vec::new() };
+        let empty = || Workflow {
+            name: String::new(),
+            versions: Vec::new(),
+        };
         let workflow = self.workflows.entry(place).or_insert_with(empty);
         workflow.name = write.name;
         workflow.versions.push(version);
@@ -27,8 +33,13 @@ impl State {
     }
 
     pub(super) fn workflows_after(&self, namespace: &str, after: Option<&str>, limit: usize) -> Vec<WorkflowRow> {
-        let here = self.workflows.iter().filter(|((ns, id), _)| &**ns == namespace && after.is_none_or(|a| &**id > a));
-        here.filter_map(|((_, id), workflow)| workflow.row(id.clone())).take(limit).collect()
+        let here = self
+            .workflows
+            .iter()
+            .filter(|((ns, id), _)| &**ns == namespace && after.is_none_or(|a| &**id > a));
+        here.filter_map(|((_, id), workflow)| workflow.row(id.clone()))
+            .take(limit)
+            .collect()
     }
 }
 

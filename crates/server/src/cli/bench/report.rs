@@ -35,7 +35,7 @@ impl Report {
             return;
         }
         let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(["workload", "figure", "value"]);
         for (workload, name, value) in self.rows {
             table.add_row([workload, name, value]);

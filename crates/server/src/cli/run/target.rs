@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use quintet_client::Client;
+use quintet_engine::tasks;
 use quintet_store::StoreError;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, OpenOptions, StartError};
 use crate::cli::connect;
 use crate::cli::document::BadInput;
 use crate::cli::store::{self, StoreArgs};
 use crate::config::{ApiKey, Config, Permission};
+use crate::http::Server;
 
 /// How long steps under way get to end when this process is interrupted: what does not end is made again later.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -27,7 +28,8 @@ pub struct Target {
 
 struct Embedded {
     app: Arc<App>,
-    listener: JoinHandle<()>,
+    server: JoinHandle<()>,
+    stop: CancellationToken,
     store: String,
 }
 
@@ -41,17 +43,14 @@ impl Target {
     pub async fn embedded(args: &StoreArgs) -> anyhow::Result<Self> {
         let mut config = args.config()?;
         let key = make_private(&mut config)?;
+        let server = Server::bind(&config).await?;
+        let address = server.address();
         let app = App::open(config, OpenOptions::default()).map_err(explain)?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on 127.0.0.1")?;
-        let address = listener.local_addr()?;
-        let router = App::router(&app).into_make_service_with_connect_info::<std::net::SocketAddr>();
-        let listener = quintet_engine::tasks::spawn("api", async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(error = %error, "the API ended");
-            }
-        });
+        let stop = CancellationToken::new();
+        let (served, stopped) = (Arc::clone(&app), stop.clone());
+        let server = tasks::spawn("api", async move { server.run(&served, stopped.cancelled()).await });
         let client = connect::client(&format!("http://{address}"), key.as_deref())?;
-        Ok(Self { client, embedded: Some(Embedded { app, listener, store: store::describe(args)? }) })
+        Ok(Self { client, embedded: Some(Embedded { app, server, stop, store: store::describe(args)? }) })
     }
 
     /// What becomes of a run when this process goes away.
@@ -67,11 +66,16 @@ impl Target {
 
     /// Ends the server in this process, if there is one.
     pub async fn close(self) {
-        if let Some(Embedded { app, listener, .. }) = self.embedded {
-            if tokio::time::timeout(DRAIN, app.shutdown()).await.is_err() {
-                eprintln!("steps under way did not end in time; they will be made again");
-            }
-            listener.abort();
+        let Some(Embedded { app, server, stop, .. }) = self.embedded else { return };
+        drop(self.client);
+        stop.cancel();
+        let end = async {
+            // A panic in it has been logged where it happened.
+            let _ = server.await;
+            app.shutdown().await;
+        };
+        if tokio::time::timeout(DRAIN, end).await.is_err() {
+            eprintln!("steps under way did not end in time; they will be made again");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use quintet_core::plan::{EdgeOn, Join, PlanSpec, StepSpec};
+use serde_json::Value;
 
 /// A workflow, or a run of one, as a graph.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,6 +133,32 @@ impl Picture {
             edges.extend(before.map(|(from, on)| Edge { from, to, on }));
         }
         Self { title: title.to_owned(), nodes: plan.steps.iter().map(node).collect(), edges }
+    }
+}
+
+impl Picture {
+    /// The picture of what the API lists as the steps of a run; items of a `for_each` are left out.
+    pub fn of_steps(steps: &[Value]) -> Self {
+        let text = |step: &Value, name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let steps: Vec<&Value> = steps.iter().filter(|step| step.get("item").is_none()).collect();
+        let index: HashMap<&str, usize> =
+            steps.iter().enumerate().filter_map(|(at, step)| Some((step.get("id")?.as_str()?, at))).collect();
+        let mut picture = Self::default();
+        for (to, step) in steps.iter().enumerate() {
+            let (key, name, action) = (text(step, "id"), text(step, "name"), text(step, "action"));
+            picture.nodes.push(Node {
+                label: if name.is_empty() { key.clone() } else { name },
+                approval: step.get("approval").is_some() || action.eq_ignore_ascii_case("approval"),
+                for_each: step.get("items").is_some(),
+                key,
+                action,
+                ..Node::default()
+            });
+            let before = step.get("depends_on").and_then(Value::as_array).into_iter().flatten();
+            let before = before.filter_map(|key| index.get(key.as_str()?).copied());
+            picture.edges.extend(before.map(|from| Edge { from, to, on: EdgeOn::Success }));
+        }
+        picture
     }
 }
 

@@ -21,7 +21,10 @@ use super::problem::Problem;
 use super::schema::Schema;
 use crate::app::App;
 use crate::error_code::ErrorCode;
+use crate::http::Caller;
 
+/// The name of a caller that nobody knows.
+const ANONYMOUS: &str = "anonymous";
 /// Compiled things kept of each kind.
 const KEPT: usize = 1024;
 
@@ -29,10 +32,6 @@ const KEPT: usize = 1024;
 /// it the namespace is `default`.
 #[derive(Debug, Clone)]
 pub struct Namespace(pub Arc<str>);
-
-/// Who asks. Put into the request's extensions by whoever knows the caller; used where a body names nobody.
-#[derive(Debug, Clone)]
-pub struct Caller(pub Arc<str>);
 
 static DEFAULT_NAMESPACE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("default"));
 
@@ -51,6 +50,7 @@ pub(crate) struct Cx {
     pub app: Arc<App>,
     pub face: Arc<Face>,
     pub namespace: Arc<str>,
+    /// Who asks, where that is known.
     pub caller: Option<Arc<str>>,
 }
 
@@ -62,7 +62,8 @@ impl FromRequestParts<Arc<App>> for Cx {
         let face = face.ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
         let namespace = parts.extensions.get::<Namespace>().map(|namespace| Arc::clone(&namespace.0));
         let namespace = namespace.unwrap_or_else(|| Arc::clone(&DEFAULT_NAMESPACE));
-        let caller = parts.extensions.get::<Caller>().map(|caller| Arc::clone(&caller.0));
+        let caller = parts.extensions.get::<Caller>().filter(|caller| *caller.name != *ANONYMOUS);
+        let caller = caller.map(|caller| Arc::clone(&caller.name));
         Ok(Self { app: Arc::clone(app), face, namespace, caller })
     }
 }

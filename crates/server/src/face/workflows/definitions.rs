@@ -18,6 +18,7 @@ use super::document::{DocumentError, FieldError, FieldErrors, PlanOptions, Store
 use super::problem::{Answer, Problem};
 use super::query::{MAX_LIMIT, Params};
 use super::reply::{self, Items, Page, rfc3339};
+use super::schema::without_nulls;
 use crate::error_code::ErrorCode;
 
 /// Times that another generated id is tried where one is taken.
@@ -95,24 +96,6 @@ pub(super) fn compile(cx: &Cx, value: &Value, check: Check) -> Result<(StoredDoc
             Err(refused(FieldErrors(ours.0.iter().cloned().chain(more).collect())))
         }
     }
-}
-
-/// Absent and null are the same to the original, which validated what it had decoded.
-fn without_nulls(value: &Value) -> Value {
-    let mut value = value.clone();
-    let clean = |value: &mut Value| {
-        if let Value::Object(map) = value {
-            map.retain(|_, entry| !entry.is_null());
-        }
-    };
-    clean(&mut value);
-    if let Some(Value::Array(steps)) = value.get_mut("steps") {
-        for step in steps {
-            clean(step);
-            step.get_mut("retry").into_iter().for_each(clean);
-        }
-    }
-    value
 }
 
 async fn put(cx: &Cx, document: StoredDocument, plan: Arc<Plan>) -> Answer {

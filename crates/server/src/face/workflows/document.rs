@@ -20,6 +20,7 @@ use quintet_engine::Registry;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use parse::is_nested_at_most;
 pub use parse::{DocumentError, MAX_BYTES, MAX_DEPTH, first_json, parse};
 
 use read::{Findings, Object};

@@ -13,7 +13,7 @@ use quintet_store::StoreError;
 use serde::Serialize;
 
 use super::document::{FieldError, FieldErrors};
-use super::reply;
+use super::{reply, status};
 use crate::error_code::ErrorCode;
 
 /// Findings shown in one answer.
@@ -144,7 +144,10 @@ fn asks_for_json(headers: &HeaderMap) -> bool {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
-        let message = error.to_string();
+        let message = match &error {
+            EngineError::Rejected(rejected) => say(rejected),
+            other => other.to_string(),
+        };
         let code = match &error {
             EngineError::RunNotFound(_) => ErrorCode::RunNotFound,
             EngineError::Rejected(rejected) => code_of(rejected),
@@ -180,6 +183,20 @@ fn code_of(rejected: &Rejected) -> ErrorCode {
         Rejected::NothingFailed => ErrorCode::NothingFailed,
         Rejected::UnknownStep(_) => ErrorCode::StepNotFound,
         Rejected::HistoryFull(_) => ErrorCode::HistoryFull,
+    }
+}
+
+/// The refusal with this face's names of the states.
+fn say(rejected: &Rejected) -> String {
+    match rejected {
+        Rejected::Finished(status) => format!("the run is already {}", status::of_run(*status)),
+        Rejected::WrongRunStatus(status) => format!("the run is {}", status::of_run(*status)),
+        Rejected::WrongStepStatus { step, status } => format!("step \"{step}\" is {}", status::of_step(*status)),
+        Rejected::Superseded { attempt, current, status } => {
+            let status = status::of_step(*status);
+            format!("attempt {attempt} is superseded: the step is {status} at attempt {current}")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod cost;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location, LocationSegment};
@@ -71,6 +72,35 @@ impl Schema {
         let errors = self.validator.iter_errors(value).take(REPORTED);
         Err(FieldErrors(errors.map(|error| finding(root, &error)).collect()))
     }
+}
+
+/// The program's own schema, for whoever checks documents without a server.
+static OWN: LazyLock<Schema> = LazyLock::new(|| {
+    let schema = serde_json::from_str(DEFAULT).map_err(|error| error.to_string());
+    schema.and_then(|schema| Schema::trusted(&schema)).expect("the schema is part of the program, and a test reads it")
+});
+
+/// Checks a document against the program's own schema.
+pub fn check_workflow(document: &Value) -> Result<(), FieldErrors> {
+    OWN.check(&without_nulls(document), "")
+}
+
+/// Absent and null are the same to the original, which validated what it had decoded.
+pub(super) fn without_nulls(value: &Value) -> Value {
+    let mut value = value.clone();
+    let clean = |value: &mut Value| {
+        if let Value::Object(map) = value {
+            map.retain(|_, entry| !entry.is_null());
+        }
+    };
+    clean(&mut value);
+    if let Some(Value::Array(steps)) = value.get_mut("steps") {
+        for step in steps {
+            clean(step);
+            step.get_mut("retry").into_iter().for_each(clean);
+        }
+    }
+    value
 }
 
 /// Whether a value is a schema that runs can be checked against.

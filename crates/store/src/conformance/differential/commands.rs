@@ -9,7 +9,8 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
 use crate::commit::{
-    Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, QueueChange, RunRow, RunWrite, Unit, UnitResult,
+    Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, QueueChange, RunRow, RunWrite, Unit,
+    UnitResult,
 };
 use crate::conformance::support::{AnyStore, DEFAULT, digest, id, start};
 use crate::query::{RunFilter, WorkflowWrite};
@@ -32,7 +33,11 @@ pub struct Generator {
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, now: 100, known: BTreeMap::new() }
+        Self {
+            state: seed,
+            now: 100,
+            known: BTreeMap::new(),
+        }
     }
 
     /// A number below `bound`, by splitmix64.
@@ -108,7 +113,10 @@ impl Generator {
 
     pub fn commit(&mut self) -> Commit {
         self.now += self.below(10) as i64;
-        let meta = Meta { at: Time(self.now), owner: self.below(3) };
+        let meta = Meta {
+            at: Time(self.now),
+            owner: self.below(3),
+        };
         // Later units build on earlier ones, if those are applied.
         let mut expected = self.known.clone();
         let units = (0..=self.below(4)).map(|_| self.unit(&mut expected)).collect();
@@ -135,14 +143,20 @@ impl Generator {
             namespace: self.namespace(),
             scope: self.pick(&SCOPES).into(),
             key: self.pick(&KEYS).to_owned(),
-            record: IdempotencyRecord { request: [self.below(256) as u8; 32], answer },
+            record: IdempotencyRecord {
+                request: [self.below(256) as u8; 32],
+                answer,
+            },
             expires_at: Time(self.now + self.below(60) as i64),
         }
     }
 
     fn plan(&mut self) -> PlanWrite {
         let number = self.below(5);
-        PlanWrite { digest: digest(number as u8), spec: format!("[{number}]").into() }
+        PlanWrite {
+            digest: digest(number as u8),
+            spec: format!("[{number}]").into(),
+        }
     }
 
     fn message(&mut self) -> OutboxWrite {
@@ -162,7 +176,11 @@ impl Generator {
     fn write(&mut self, expected: &mut BTreeMap<u64, RunRow>) -> RunWrite {
         let number = 1 + self.below(RUNS);
         let mut write = match expected.get(&number) {
-            Some(row) => RunWrite { expected: row.version, row: row.clone(), ..start(number) },
+            Some(row) => RunWrite {
+                expected: row.version,
+                row: row.clone(),
+                ..start(number)
+            },
             None => self.new_run(number),
         };
         if self.one_in(12) {
@@ -213,12 +231,23 @@ impl Generator {
 
     fn queue_change(&mut self) -> QueueChange {
         let node = self.below(4) as u32;
-        if self.one_in(2) { QueueChange::Put { node, action: self.pick(&ACTIONS).into() } } else { QueueChange::Remove { node } }
+        if self.one_in(2) {
+            QueueChange::Put {
+                node,
+                action: self.pick(&ACTIONS).into(),
+            }
+        } else {
+            QueueChange::Remove { node }
+        }
     }
 
     /// What became of a commit.
     pub fn learn(&mut self, commit: &Commit, results: &[UnitResult]) {
-        let applied = commit.units.iter().zip(results).filter(|(_, result)| **result == UnitResult::Applied);
+        let applied = commit
+            .units
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| **result == UnitResult::Applied);
         for write in applied.flat_map(|(unit, _)| &unit.runs) {
             let number = write.row.id.bits() as u64;
             self.known.insert(number, write.row.clone());

@@ -60,7 +60,7 @@ pub fn first_json(bytes: &[u8]) -> Result<Value, DocumentError> {
 }
 
 /// The parser has bounded the recursion already.
-fn is_nested_at_most(depth: usize, value: &Value) -> bool {
+pub(crate) fn is_nested_at_most(depth: usize, value: &Value) -> bool {
     match value {
         Value::Array(items) => depth > 0 && items.iter().all(|item| is_nested_at_most(depth - 1, item)),
         Value::Object(entries) => depth > 0 && entries.values().all(|entry| is_nested_at_most(depth - 1, entry)),

@@ -1,30 +1,29 @@
 //! The model passes the suite that it is the model of, and the suite holds every case that was written for it.
-#![cfg(feature = "conformance")]
 
-use quintet_store::conformance::{Fixture, differential};
-use quintet_store::{MemoryStore, conformance};
+use super::MemoryStore;
+use crate::conformance::{Fixture, differential};
 
 fn open() -> Fixture {
     Fixture::new(MemoryStore::new())
 }
 
-conformance!(open);
+crate::conformance!(open);
 
 #[test]
 fn every_case_that_was_written_is_part_of_the_suite() {
-    let suite = include_str!("../src/conformance.rs");
+    let suite = include_str!("../conformance.rs");
     let modules = [
-        include_str!("../src/conformance/commits.rs"),
-        include_str!("../src/conformance/content.rs"),
-        include_str!("../src/conformance/idempotency.rs"),
-        include_str!("../src/conformance/lifecycle.rs"),
-        include_str!("../src/conformance/lists.rs"),
-        include_str!("../src/conformance/outbox.rs"),
-        include_str!("../src/conformance/queue.rs"),
-        include_str!("../src/conformance/retention.rs"),
-        include_str!("../src/conformance/runs.rs"),
-        include_str!("../src/conformance/wakes.rs"),
-        include_str!("../src/conformance/workflows.rs"),
+        include_str!("../conformance/commits.rs"),
+        include_str!("../conformance/content.rs"),
+        include_str!("../conformance/idempotency.rs"),
+        include_str!("../conformance/lifecycle.rs"),
+        include_str!("../conformance/lists.rs"),
+        include_str!("../conformance/outbox.rs"),
+        include_str!("../conformance/queue.rs"),
+        include_str!("../conformance/retention.rs"),
+        include_str!("../conformance/runs.rs"),
+        include_str!("../conformance/wakes.rs"),
+        include_str!("../conformance/workflows.rs"),
     ];
     let written = modules.iter().flat_map(|text| text.split("\npub async fn ").skip(1));
     let names: Vec<&str> = written.filter_map(|rest| rest.split('(').next()).collect();

@@ -1,0 +1,96 @@
+//! The workflows face, which is also Quintet's own API.
+//!
+//! The original's endpoints keep its paths, bodies, statuses and texts; everything else that the engine can do is
+//! reachable beside them, under `/v1`. The face translates: documents into plans, plans and states into JSON. It
+//! decides nothing about running work.
+//!
+//! [`ROUTES`] is the one list of what is served: the router is made of it, and a test holds the API description
+//! against it.
+
+mod cx;
+mod definitions;
+pub mod document;
+mod follow;
+mod history;
+mod hooks;
+mod logs;
+mod notice;
+mod problem;
+mod query;
+mod reply;
+mod runs;
+pub mod schema;
+mod status;
+mod templates;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::routing::{delete, get, post};
+
+use crate::app::App;
+
+pub use cx::Namespace;
+pub use hooks::{Hooks, hooks};
+pub(crate) use status::{RUN as RUN_STATUS, STEP as STEP_STATUS};
+
+/// Makes the list of routes and the router from the same lines.
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path;)*) => {
+        /// Method and path of everything that this face serves.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        fn routed() -> Router<Arc<App>> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+routes! {
+    post "/v1/workflows" => definitions::create;
+    get "/v1/workflows" => definitions::list;
+    post "/v1/workflows/validate" => definitions::validate;
+    get "/v1/workflows/{id}" => definitions::show;
+    delete "/v1/workflows/{id}" => definitions::remove;
+    get "/v1/workflows/{id}/versions" => definitions::versions;
+    get "/v1/workflows/{id}/versions/{version}" => definitions::version;
+    post "/v1/workflows/{id}/rollback" => definitions::rollback;
+    get "/v1/templates" => templates::list;
+    post "/v1/templates" => templates::create;
+    post "/v1/runs" => runs::start::start;
+    get "/v1/runs" => runs::list;
+    post "/v1/runs/batch" => runs::batch::start;
+    get "/v1/runs/{id}" => runs::show;
+    delete "/v1/runs/{id}" => runs::remove;
+    post "/v1/runs/{id}/approve" => runs::control::approve;
+    post "/v1/runs/{id}/reject" => runs::control::reject;
+    post "/v1/runs/{id}/cancel" => runs::control::cancel;
+    post "/v1/runs/{id}/pause" => runs::control::pause;
+    post "/v1/runs/{id}/resume" => runs::control::resume;
+    post "/v1/runs/{id}/retry" => runs::control::retry;
+    post "/v1/runs/{id}/rerun" => runs::control::rerun;
+    get "/v1/runs/{id}/steps" => runs::steps::list;
+    get "/v1/runs/{id}/steps/{step}" => runs::steps::show;
+    get "/v1/runs/{id}/steps/{step}/why" => runs::why::of_step;
+    post "/v1/runs/{id}/steps/{step}/resolve" => runs::control::resolve;
+    get "/v1/runs/{id}/why" => runs::why::of_run;
+    get "/v1/runs/{id}/history" => history::list;
+    get "/v1/runs/{id}/events" => history::stream;
+    get "/v1/runs/{id}/logs" => logs::list;
+    post "/v1/runs/{id}/logs" => logs::append;
+    get "/v1/runs/{id}/logs/stream" => logs::stream;
+    get "/v1/approvals" => runs::approvals::list;
+}
+
+/// Everything that this face serves.
+pub fn router() -> Router<Arc<App>> {
+    let face = Arc::new(cx::Face::default());
+    // One layer for all that surrounds a handler: each costs an allocation for every request.
+    let around = move |mut request: Request, next: Next| {
+        request.extensions_mut().insert(Arc::clone(&face));
+        problem::render(request, next)
+    };
+    routed().route_layer(from_fn(around))
+}

@@ -1,0 +1,172 @@
+//! One operation of the API, put together from the few things in which operations differ.
+
+use serde_json::{Map, Value, json};
+
+/// A method of a path.
+pub(super) struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    about: &'static str,
+    original: bool,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    answers: Vec<(u16, Value)>,
+    errors: Vec<(u16, &'static str)>,
+}
+
+impl Operation {
+    /// An operation; `call` is its method and path.
+    pub fn new(call: &'static str, id: &'static str, tag: &'static str, summary: &'static str) -> Self {
+        let (method, path) = call.split_once(' ').unwrap_or((call, ""));
+        let parameters = path_parameters(path);
+        Self {
+            method,
+            path,
+            id,
+            tag,
+            summary,
+            about: "",
+            original: false,
+            parameters,
+            body: None,
+            answers: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// One of the original's endpoints: its errors are plain text unless JSON is asked for.
+    pub fn original(self) -> Self {
+        Self { original: true, ..self }
+    }
+
+    pub fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
+    }
+
+    pub fn query(mut self, name: &str, description: &str, schema: Value) -> Self {
+        self.parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+        self
+    }
+
+    pub fn header(mut self, name: &str, description: &str, schema: Value) -> Self {
+        self.parameters.push(json!({ "name": name, "in": "header", "description": description, "schema": schema }));
+        self
+    }
+
+    pub fn limit(self) -> Self {
+        let schema = json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 });
+        self.query("limit", "Most entries of the page.", schema)
+    }
+
+    /// A JSON body.
+    pub fn body(self, schema: &str, required: bool, example: Value) -> Self {
+        let content = json!({ "application/json": { "schema": reference(schema), "example": example } });
+        Self { body: Some(json!({ "required": required, "content": content })), ..self }
+    }
+
+    /// A workflow document, in JSON or YAML.
+    pub fn document(self, example: Value) -> Self {
+        let yaml = "name: demo\nsteps:\n  - name: call\n    action: http\n    input: {url: 'http://service/call'}\n";
+        let content = json!({
+            "application/json": { "schema": reference("Document"), "example": example },
+            "application/yaml": { "schema": { "type": "string" }, "example": yaml },
+        });
+        Self { body: Some(json!({ "required": true, "content": content })), ..self }
+    }
+
+    /// A body of plain text.
+    pub fn text(self, example: &str) -> Self {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 65536 });
+        let content = json!({ "text/plain": { "schema": schema, "example": example } });
+        Self { body: Some(json!({ "required": true, "content": content })), ..self }
+    }
+
+    /// A JSON answer.
+    pub fn ok(self, schema: &str) -> Self {
+        let content = json!({ "application/json": { "schema": reference(schema) } });
+        self.answer(200, json!({ "description": "Done.", "content": content }))
+    }
+
+    pub fn answer(mut self, status: u16, answer: Value) -> Self {
+        self.answers.push((status, answer));
+        self
+    }
+
+    pub fn error(mut self, status: u16, description: &'static str) -> Self {
+        self.errors.push((status, description));
+        self
+    }
+
+    /// As OpenAPI has it.
+    pub fn describe(self) -> Value {
+        let mut errors = vec![
+            (401, "No valid credentials."),
+            (403, "Not permitted."),
+            (429, "Too many requests, or more work than the server can take."),
+            (500, "A defect of the server."),
+            (503, "Stopping, or the store cannot be used."),
+        ];
+        if self.body.is_some() {
+            errors.extend([(408, "The body came too slowly."), (413, "The body is too large.")]);
+        }
+        errors.extend(&self.errors);
+        let has_input = self.body.is_some() || self.parameters.iter().any(|parameter| parameter["in"] != "path");
+        if has_input && !errors.iter().any(|(status, _)| *status == 400) {
+            errors.push((400, "A parameter or the body is wrong."));
+        }
+        let mut responses: Vec<(u16, Value)> = self.answers;
+        responses.extend(errors.into_iter().map(|(status, words)| (status, error(words, self.original))));
+        responses.sort_by_key(|(status, _)| *status);
+        let responses: Map<String, Value> =
+            responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
+        let mut operation = Map::new();
+        operation.insert("operationId".to_owned(), self.id.into());
+        operation.insert("tags".to_owned(), json!([self.tag]));
+        operation.insert("summary".to_owned(), self.summary.into());
+        if !self.about.is_empty() {
+            operation.insert("description".to_owned(), self.about.into());
+        }
+        if !self.parameters.is_empty() {
+            operation.insert("parameters".to_owned(), self.parameters.into());
+        }
+        if let Some(body) = self.body {
+            operation.insert("requestBody".to_owned(), body);
+        }
+        operation.insert("responses".to_owned(), responses.into());
+        operation.into()
+    }
+}
+
+/// A reference to a schema.
+pub(super) fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn error(words: &str, original: bool) -> Value {
+    let mut content = json!({ "application/json": { "schema": reference("Error") } });
+    if original && let Value::Object(content) = &mut content {
+        content.insert("text/plain".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
+    json!({ "description": words, "content": content })
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let describe = |name: &str| match (name, path.starts_with("/v1/runs")) {
+        ("id", true) => "Id of the run.",
+        ("id", false) => "Id of the workflow.",
+        ("version", _) => "Number of the version, from 1.",
+        _ => "Id of the step; an item of a for_each step is `id[3]`.",
+    };
+    let schema = |name: &str| match name {
+        "version" => json!({ "type": "integer", "minimum": 1 }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    };
+    let parameter = |name: &str| {
+        json!({ "name": name, "in": "path", "required": true, "description": describe(name), "schema": schema(name) })
+    };
+    names.map(parameter).collect()
+}
