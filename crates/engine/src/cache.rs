@@ -14,15 +14,13 @@ pub(crate) struct Cache {
     runs: HashMap<RunId, Arc<RunState>>,
     budget: usize,
     weight: usize,
+    /// Weight at which room is made next.
+    trim_at: usize,
 }
 
 impl Cache {
     pub fn new(budget: usize) -> Self {
-        Self {
-            runs: HashMap::new(),
-            budget,
-            weight: 0,
-        }
+        Self { runs: HashMap::new(), budget, weight: 0, trim_at: budget }
     }
 
     pub fn get(&self, run: RunId) -> Option<&Arc<RunState>> {
@@ -58,7 +56,7 @@ impl Cache {
 
     /// Makes room: drops runs that nothing here is working on.
     pub fn trim(&mut self) {
-        if self.weight <= self.budget {
+        if self.weight <= self.trim_at {
             return;
         }
         self.runs.retain(|_, state| state.claims() > 0);
@@ -66,6 +64,9 @@ impl Cache {
             self.runs.shrink_to_fit();
         }
         self.weight = self.runs.values().map(|state| state.weight()).sum();
+        // When everything is being worked on nothing can go: looking at all of it again must wait until much
+        // has come.
+        self.trim_at = self.budget.max(self.weight + self.budget / 4);
     }
 
     pub fn len(&self) -> usize {

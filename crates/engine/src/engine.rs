@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub owner: u64,
     /// Set once: no new work.
     pub stop: CancellationToken,
+    /// Why the engine cannot go on, once that is so.
+    pub fatal: watch::Sender<Option<String>>,
     pub draining: AtomicBool,
 }
 
@@ -149,6 +151,7 @@ impl Engine {
             metrics: Metrics::default(),
             owner: random_u64() >> 1,
             stop: CancellationToken::new(),
+            fatal: watch::channel(None).0,
             draining: AtomicBool::new(false),
             config,
         });
@@ -253,6 +256,16 @@ impl Engine {
     /// Whether requests are taken.
     pub fn is_ready(&self) -> bool {
         !self.shared.stop.is_cancelled() && !self.inbox.is_closed()
+    }
+
+    /// Waits until the engine cannot go on and says why: the store refuses to be written by this process any
+    /// more. Nothing that was acknowledged is lost; a restart finds everything as it is stored.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.shared.fatal.subscribe();
+        match fatal.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Stops: starts nothing new, lets what is under way end within the configured time, stores its results

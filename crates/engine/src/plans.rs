@@ -9,6 +9,9 @@ use quintet_store::{PlanWrite, Store, StoreError};
 /// Compiled plans kept for runs to come.
 const KEPT: usize = 1024;
 
+/// Plans known to be stored; forgetting one costs a write that changes nothing.
+const REMEMBERED: usize = 65_536;
+
 /// A cache of plans.
 #[derive(Default)]
 pub(crate) struct Plans {
@@ -48,7 +51,11 @@ impl Plans {
 
     /// A commit with this plan, or a row that refers to it, is in the store.
     pub fn mark_stored(&self, digest: Digest) {
-        self.lock().stored.insert(digest);
+        let mut inner = self.lock();
+        if inner.stored.len() >= REMEMBERED {
+            inner.stored.clear();
+        }
+        inner.stored.insert(digest);
     }
 
     /// The plan, from the cache or the store.

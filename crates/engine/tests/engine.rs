@@ -250,3 +250,13 @@ async fn an_idle_engine_makes_no_commits_and_a_wait_step_wakes_it() {
     let commits = store.commits.load(Ordering::SeqCst);
     assert_eq!(commits, 2, "one for the start, one for the end of the wait");
 }
+
+#[tokio::test]
+async fn a_store_that_refuses_for_good_is_reported_as_fatal_with_its_reason() {
+    let store = Faulty::new(memory());
+    let rig = rig(store.clone(), 1);
+    store.refuse.store(1, Ordering::SeqCst);
+    let refused = rig.engine.start_runs(vec![begin(vec![step("a", "noop", json!(1))])], None, false).await;
+    assert!(matches!(refused, Err(EngineError::Internal(_))));
+    assert_eq!(rig.engine.failed().await, "a flush failed: restart");
+}

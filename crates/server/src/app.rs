@@ -50,7 +50,11 @@ impl App {
     pub async fn shutdown(&self) {
         self.stopping.cancel();
         self.engine.shutdown().await;
-        let tasks: Vec<_> = self.tasks.lock().map(|mut tasks| tasks.drain(..).collect()).unwrap_or_default();
+        let tasks: Vec<_> = self
+            .tasks
+            .lock()
+            .map(|mut tasks| tasks.drain(..).collect())
+            .unwrap_or_default();
         for task in tasks {
             // A panic in it has been logged where it happened.
             let _ = task.await;

@@ -50,6 +50,7 @@ enum Command {
     Fixtures(fixtures::Args),
     Db(db::Args),
     Keys(keys::Args),
+    /// Measure what this program does on this machine
     Bench(bench::Args),
     Openapi(openapi::Args),
     Docs(docs::Args),

@@ -7,6 +7,7 @@ use quintet_core::command::Command;
 use quintet_core::effect::Effect;
 use quintet_core::event::Event;
 use quintet_core::id::RunId;
+use quintet_core::machine::RunStatus;
 use quintet_core::state::RunState;
 use quintet_store::{StoreError, UnitResult};
 
@@ -169,7 +170,11 @@ impl Pump {
                 .runs_finished
                 .get_or_create(&OutcomeLabel { outcome })
                 .inc();
-            tracing::info!(run = %state.id, workflow = %state.created.workflow, status = outcome, "run ended");
+            if state.status == RunStatus::Complete {
+                tracing::debug!(run = %state.id, workflow = %state.created.workflow, status = outcome, "run ended");
+            } else {
+                tracing::info!(run = %state.id, workflow = %state.created.workflow, status = outcome, "run ended");
+            }
         }
     }
 
@@ -235,6 +240,9 @@ impl Pump {
     pub(super) fn settle_failed(&mut self, batch: Batch, error: &StoreError) {
         let (runs, starts) = (batch.moved.len(), batch.begun.len());
         tracing::error!(error = %error, runs, starts, "commit failed");
+        if matches!(error, StoreError::Refused(_) | StoreError::Corrupt(_)) {
+            self.shared.fatal.send_replace(Some(error.to_string()));
+        }
         for begun in batch.begun {
             begun
                 .runs

@@ -16,6 +16,8 @@ use crate::request::Request;
 
 /// Runs asked for at a time.
 const PAGE: usize = 1000;
+/// Runs asked for at a time after a start; each page costs the store a look at all unfinished runs.
+const RECOVERY_PAGE: usize = 20_000;
 /// Steps claimed at a time.
 const CLAIMS: usize = 500;
 /// Milliseconds before a store that failed is asked for work again.
@@ -50,8 +52,8 @@ impl Pump {
         if self.recovery.done || self.local.len() >= PAGE {
             return Ok(());
         }
-        let page = self.shared.store.claimed(self.recovery.after, PAGE).await?;
-        self.recovery.done = page.len() < PAGE;
+        let page = self.shared.store.claimed(self.recovery.after, RECOVERY_PAGE).await?;
+        self.recovery.done = page.len() < RECOVERY_PAGE;
         self.recovery.after = page.last().map(|run| run.id).or(self.recovery.after);
         tracing::debug!(runs = page.len(), "looking for attempts that nobody holds");
         if !page.is_empty() {

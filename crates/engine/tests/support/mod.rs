@@ -25,6 +25,8 @@ pub struct Faulty {
     /// Commits that are written and then reported as unknown.
     pub execute_then_fail: AtomicU32,
     pub commits: AtomicUsize,
+    /// Commits that the store refuses for good.
+    pub refuse: AtomicU32,
 }
 
 impl Faulty {
@@ -34,6 +36,7 @@ impl Faulty {
             fail: AtomicU32::new(0),
             execute_then_fail: AtomicU32::new(0),
             commits: AtomicUsize::new(0),
+            refuse: AtomicU32::new(0),
         })
     }
 }
@@ -46,6 +49,9 @@ fn take(counter: &AtomicU32) -> bool {
 impl Store for Faulty {
     async fn commit(&self, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        if take(&self.refuse) {
+            return Err(StoreError::Refused("a flush failed: restart".into()));
+        }
         if take(&self.fail) {
             return Err(StoreError::Unavailable("injected".into()));
         }

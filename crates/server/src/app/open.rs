@@ -29,7 +29,11 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), ids: Box::new(TimeOrderedIds::new(SystemClock)), loopback: None }
+        Self {
+            clock: Arc::new(SystemClock),
+            ids: Box::new(TimeOrderedIds::new(SystemClock)),
+            loopback: None,
+        }
     }
 }
 
@@ -118,10 +122,18 @@ pub(super) fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, Sta
 type Opened = (Arc<dyn Store>, Option<Arc<SqliteStore>>);
 
 fn open_store(url: &StoreUrl, data_dir: &Path) -> Result<Opened, StartError> {
-    let StoreUrl::Sqlite(path) = url else { return Ok((Arc::new(MemoryStore::default()), None)) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let StoreUrl::Sqlite(path) = url else {
+        return Ok((Arc::new(MemoryStore::default()), None));
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     for folder in [data_dir, folder] {
-        make_private(folder).map_err(|source| StartError::DataDir { path: folder.display().to_string(), source })?;
+        make_private(folder).map_err(|source| StartError::DataDir {
+            path: folder.display().to_string(),
+            source,
+        })?;
     }
     let sqlite = Arc::new(SqliteStore::open(path, quintet_store_sqlite::Options::default())?);
     Ok((Arc::clone(&sqlite) as Arc<dyn Store>, Some(sqlite)))

@@ -34,7 +34,9 @@ impl Retention {
     /// Removes one batch; says how many runs were removed.
     pub async fn tick(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let kept_us = self.days.map(|days| i64::try_from(u64::from(days) * DAY_MS * 1000).unwrap_or(i64::MAX));
+        let kept_us = self
+            .days
+            .map(|days| i64::try_from(u64::from(days) * DAY_MS * 1000).unwrap_or(i64::MAX));
         // Without a limit nothing ended early enough, and only expired keys go.
         let before = kept_us.map_or(Time(i64::MIN), |kept| Time(now.0.saturating_sub(kept)));
         self.store.prune(before, now, BATCH).await
@@ -60,5 +62,68 @@ pub(super) async fn run(retention: Retention, stopping: CancellationToken) {
             () = tasks::pause(Some(pause)) => {}
             () = stopping.cancelled() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use axum::body::Body;
+    use axum::extract::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::app::{App, OpenOptions};
+    use crate::config::Config;
+
+    struct Set(AtomicI64);
+
+    impl Clock for Set {
+        fn now(&self) -> Time {
+            Time(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    async fn post(app: &Arc<App>, path: &str, body: &str) -> serde_json::Value {
+        let request = Request::post(path).body(Body::from(body.to_owned())).expect("request");
+        let response = App::router(app).oneshot(request).await.expect("response");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("body");
+        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body:?}"))
+    }
+
+    #[tokio::test]
+    async fn runs_that_ended_before_the_limit_go_and_without_a_limit_none_does() {
+        const START: Time = Time(1_700_000_000_000_000);
+        let clock = Arc::new(Set(AtomicI64::new(START.0)));
+        let config = Config::parse("store:\n  url: 'memory:'\n").expect("settings");
+        let options = OpenOptions {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..OpenOptions::default()
+        };
+        let app = App::open(config, options).expect("open");
+        let workflow = post(
+            &app,
+            "/v1/workflows",
+            r#"{"name":"w","steps":[{"name":"a","action":"noop"}]}"#,
+        )
+        .await;
+        let start = serde_json::json!({ "workflow_id": workflow["id"] }).to_string();
+        let run = post(&app, "/v1/runs?wait=30s", &start).await;
+        assert_eq!(run["status"], "SUCCEEDED", "{run}");
+
+        let retention = |days| {
+            Retention::new(
+                Arc::clone(app.engine.store()),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+                days,
+            )
+        };
+        clock.0.store(START.plus_ms(8 * DAY_MS).0, Ordering::Relaxed);
+        assert_eq!(retention(None).tick().await.expect("tick"), 0);
+        assert_eq!(retention(Some(9)).tick().await.expect("tick"), 0);
+        assert_eq!(retention(Some(7)).tick().await.expect("tick"), 1);
+        assert_eq!(retention(Some(7)).tick().await.expect("tick"), 0);
+        app.shutdown().await;
     }
 }

@@ -49,7 +49,9 @@ pub fn init(config: &Config) -> Result<Telemetry, StartError> {
     };
     #[cfg(not(feature = "otel"))]
     if config.telemetry.otlp_endpoint.is_some() {
-        return Err(failed("`telemetry.otlp_endpoint` is set, but this binary was built without the feature `otel`"));
+        return Err(failed(
+            "`telemetry.otlp_endpoint` is set, but this binary was built without the feature `otel`",
+        ));
     }
     tracing_subscriber::registry().with(layers).try_init().map_err(failed)?;
     Ok(Telemetry {
@@ -80,7 +82,12 @@ fn lines(log: &Log) -> Result<BoxedLayer, StartError> {
     };
     let layer = fmt::layer().with_writer(std::io::stderr);
     if as_json {
-        return Ok(layer.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed());
+        return Ok(layer
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed());
     }
     let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Ok(layer.with_ansi(is_coloured).with_filter(filter).boxed())

@@ -43,7 +43,10 @@ one transaction; a run or a step never rests in it. A state marked *final* is le
 
 fn state_machines() -> String {
     let mut page = String::from(INTRODUCTION);
-    let runs: Vec<_> = run::TABLE.iter().map(|(from, trigger, to)| (from.as_str(), word(trigger), to.as_str())).collect();
+    let runs: Vec<_> = run::TABLE
+        .iter()
+        .map(|(from, trigger, to)| (from.as_str(), word(trigger), to.as_str()))
+        .collect();
     let kind = |status: &run::RunStatus| match (status.is_terminal(), status.is_resting()) {
         (true, _) => "final",
         (_, false) => "transient",
@@ -51,7 +54,10 @@ fn state_machines() -> String {
     };
     let states: Vec<_> = run::ALL.iter().map(|status| (status.as_str(), kind(status))).collect();
     machine(&mut page, "Runs", &states, &runs);
-    let steps: Vec<_> = step::TABLE.iter().map(|(from, trigger, to)| (from.as_str(), word(trigger), to.as_str())).collect();
+    let steps: Vec<_> = step::TABLE
+        .iter()
+        .map(|(from, trigger, to)| (from.as_str(), word(trigger), to.as_str()))
+        .collect();
     let kind = |status: &step::StepStatus| match status {
         step::StepStatus::EnqueuedForOrchestration | step::StepStatus::EnqueuedAsErrorForOrchestration => "transient",
         status if status.is_settled() => "final",
@@ -65,7 +71,10 @@ fn state_machines() -> String {
 type Row = (&'static str, String, &'static str);
 
 fn machine(page: &mut String, title: &str, states: &[(&str, &str)], rows: &[Row]) {
-    let _ = write!(page, "\n## {title}\n\n```mermaid\nstateDiagram-v2\n    [*] --> pending\n");
+    let _ = write!(
+        page,
+        "\n## {title}\n\n```mermaid\nstateDiagram-v2\n    [*] --> pending\n"
+    );
     for (from, _) in states {
         for (to, _) in states {
             let between = rows.iter().filter(|row| row.0 == *from && row.2 == *to);
@@ -106,7 +115,11 @@ mod tests {
         let page = state_machines();
         let rows = page.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, run::TABLE.len() + step::TABLE.len());
-        for state in run::ALL.iter().map(|state| state.as_str()).chain(step::ALL.iter().map(|state| state.as_str())) {
+        for state in run::ALL
+            .iter()
+            .map(|state| state.as_str())
+            .chain(step::ALL.iter().map(|state| state.as_str()))
+        {
             assert!(page.contains(&format!("`{state}`")), "{state}");
         }
         assert!(page.contains("pending --> initializing: start\n"));

@@ -38,7 +38,8 @@ struct Create {
 /// Carries the command out.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Verb::Create(create) = args.verb;
-    let harmless = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
+    let harmless =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
     for (flag, text) in [("--name", &create.name), ("--namespace", &create.namespace)] {
         if !harmless(text) {
             return Err(BadInput::at(flag, "consists of letters, digits and -_.@").into());
@@ -62,8 +63,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn for_people(create: &Create, minted: &Minted) -> String {
-    let Create { name, namespace, permissions, .. } = create;
-    let quoted = permissions.iter().map(|permission| format!("\"{permission}\"")).collect::<Vec<_>>().join(", ");
+    let Create {
+        name,
+        namespace,
+        permissions,
+        ..
+    } = create;
+    let quoted = permissions
+        .iter()
+        .map(|permission| format!("\"{permission}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
     format!(
         "{key}\n\n\
          # The key above is not shown again. Clients send it as `Authorization: Bearer {start}...`.\n\
@@ -97,7 +107,9 @@ mod tests {
         let (key, settings) = printed.split_once('\n').expect("lines");
         assert_eq!(key, minted.key);
         let config = Config::parse(settings).expect("settings");
-        let [entry] = config.auth.api_keys.as_slice() else { panic!("one key") };
+        let [entry] = config.auth.api_keys.as_slice() else {
+            panic!("one key")
+        };
         assert_eq!(entry.sha256.as_deref(), Some(minted.sha256.as_str()));
         assert_eq!(entry.permissions, [Permission::Operator, Permission::Author]);
         assert!(!settings.contains(&minted.key));

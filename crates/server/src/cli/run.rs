@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use quintet_client::{Run, StartRun};
+use quintet_core::plan::Plan;
 use serde_json::{Map, Value};
 
 use super::document::{self, BadInput, Document, line_of};
@@ -27,7 +28,7 @@ use super::fixtures::Fixtures;
 use super::store::StoreArgs;
 use super::{failure, plan};
 use target::Target;
-use watch::{End, Watch};
+use watch::{End, Manner, Watch};
 
 /// The run goes on without this process: as a shell says it of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
@@ -63,9 +64,10 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let document = document::read(&args.file)?;
     let input = args.input.as_deref().map(document::input).transpose()?;
-    if let Err(found) = plan::of(&document) {
-        return Ok(refuse(&args, &document, &found));
-    }
+    let plan = match plan::of(&document) {
+        Ok(plan) => plan,
+        Err(found) => return Ok(refuse(&args, &document, &found)),
+    };
     let fixtures = match &document.fixtures {
         Some(section) => Fixtures::start(section).await?,
         None => Fixtures::default(),
@@ -74,7 +76,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(server) => Target::remote(server, args.api_key.as_deref())?,
         None => Target::embedded(&args.store).await?,
     };
-    let outcome = drive(&args, &document, context(&document, input, &fixtures), &target).await;
+    let manner = Manner {
+        name: document.workflow.get("name").and_then(Value::as_str).unwrap_or_default(),
+        width: width(&plan),
+        json: args.json,
+        approve_all: args.approve_all,
+    };
+    let outcome = drive(&document, context(&document, input, &fixtures), &target, &manner).await;
     let hint = matches!(outcome, Ok((End::Interrupted, _))).then(|| target.afterwards());
     target.close().await;
     let (end, run) = outcome?;
@@ -91,12 +99,25 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn drive(args: &Args, document: &Document, context: Value, target: &Target) -> anyhow::Result<(End, Run)> {
+async fn drive(
+    document: &Document,
+    context: Value,
+    target: &Target,
+    manner: &Manner<'_>,
+) -> anyhow::Result<(End, Run)> {
     let start = StartRun::inline(document.workflow.clone()).context(context);
     let started = target.client.runs().start(&start).await;
     let run = started.map_err(|error| failure::with_line(error, document))?;
-    let name = document.workflow.get("name").and_then(Value::as_str).unwrap_or_default();
-    Watch::new(&target.client, &run, name, args.json, args.approve_all).to_the_end().await
+    Watch::new(&target.client, &run, manner).to_the_end().await
+}
+
+/// Characters of the longest name of a step, within reason.
+fn width(plan: &Plan) -> usize {
+    let widths = plan.spec.steps.iter().map(|step| {
+        let index = if step.for_each.is_some() { "[00]".len() } else { 0 };
+        step.key.chars().count() + index
+    });
+    widths.max().unwrap_or_default().clamp(8, 32)
 }
 
 /// What the run gets: the document's input, what was given on the command line, and where the fixtures are.

@@ -48,7 +48,11 @@ impl Args {
             .flag("--listen", "server.listen", self.listen.clone())
             .flag("--data", "data_dir", data)
             .flag("--store", "store.url", self.store.clone())
-            .flag("--insecure-no-auth", "server.insecure_no_auth", self.insecure_no_auth.then_some(true))
+            .flag(
+                "--insecure-no-auth",
+                "server.insecure_no_auth",
+                self.insecure_no_auth.then_some(true),
+            )
     }
 }
 
@@ -84,9 +88,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     announce(&server, app.store_kind).context("the ready line cannot be written")?;
     let stop = CancellationToken::new();
     let watching = quintet_engine::tasks::spawn("signals", watch(signals, stop.clone()));
-    server.run(&app, stop.cancelled()).await;
+    let (mut failure, engine) = (None, std::sync::Arc::clone(&app.engine));
+    let end = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            reason = engine.failed() => failure = Some(reason),
+        }
+    };
+    server.run(&app, end).await;
     app.shutdown().await;
     watching.abort();
+    if let Some(reason) = failure {
+        anyhow::bail!("the store can no longer be written ({reason}); nothing acknowledged is lost, start again");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -94,7 +108,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 /// What is wrong with the settings is bad input; anything else is a failure.
 fn refused(error: StartError) -> anyhow::Error {
     match error {
-        StartError::Store(_) | StartError::Bind { .. } | StartError::DataDir { .. } | StartError::Telemetry(_) => error.into(),
+        StartError::Store(_) | StartError::Bind { .. } | StartError::DataDir { .. } | StartError::Telemetry(_) => {
+            error.into()
+        }
         StartError::Config(_) | StartError::Executors(_) | StartError::Keys(_) | StartError::Unprotected { .. } => {
             BadInput::new(error).into()
         }

@@ -113,7 +113,7 @@ fn note(step: &Value) -> Option<String> {
     let text = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
     let attempts = step.get("attempt").and_then(Value::as_u64).filter(|made| *made > 1);
     let attempts = attempts.map(|made| format!("{made} attempts"));
-    let took = between(text("ready_at"), text("finished_at")).map(duration);
+    let took = between(text("started_at"), text("finished_at")).map(duration);
     let error = step.get("error").and_then(Value::as_str).map(str::to_owned);
     let words: Vec<String> = [took, attempts, error].into_iter().flatten().collect();
     (!words.is_empty()).then(|| words.join(" · "))

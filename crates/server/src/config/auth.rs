@@ -58,7 +58,12 @@ fn default_namespace() -> String {
 impl Auth {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         for (number, key) in self.api_keys.iter().enumerate() {
-            let wrong = |reason: &str| Err(ConfigError::senseless(format!("auth.api_keys[{number}] ({})", key.name), reason));
+            let wrong = |reason: &str| {
+                Err(ConfigError::senseless(
+                    format!("auth.api_keys[{number}] ({})", key.name),
+                    reason,
+                ))
+            };
             match (&key.sha256, &key.key) {
                 (None, None) | (Some(_), Some(_)) => return wrong("needs either `sha256` or `key`"),
                 (Some(hash), None) if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {

@@ -63,5 +63,9 @@ impl Limits {
 }
 
 fn above_zero(key: &str, value: usize) -> Result<(), ConfigError> {
-    if value == 0 { Err(ConfigError::senseless(key, "must be above 0")) } else { Ok(()) }
+    if value == 0 {
+        Err(ConfigError::senseless(key, "must be above 0"))
+    } else {
+        Ok(())
+    }
 }

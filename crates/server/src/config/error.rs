@@ -54,7 +54,10 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn senseless(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Senseless { key: key.into(), reason: reason.into() }
+        Self::Senseless {
+            key: key.into(),
+            reason: reason.into(),
+        }
     }
 }
 

@@ -8,8 +8,15 @@ use super::ConfigError;
 
 /// The text as one tree.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Map<String, Value>, ConfigError> {
-    let syntax = |reason: String| ConfigError::Syntax { path: path.to_owned(), reason };
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let syntax = |reason: String| ConfigError::Syntax {
+        path: path.to_owned(),
+        reason,
+    };
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let tree = match ending.as_str() {
         "toml" => from_toml(text).map_err(syntax)?,
         "yaml" | "yml" | "json" => from_yaml(text).map_err(syntax)?,

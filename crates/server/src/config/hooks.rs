@@ -58,13 +58,18 @@ fn signing_key(section: &str, secret: Option<&Secret>) -> Result<Option<WebhookS
     let wrong = |reason: String| ConfigError::senseless(format!("{section}.secret"), reason);
     let Some(secret) = secret else { return Ok(None) };
     let text = secret.reveal().map_err(wrong)?;
-    text.parse().map(Some).map_err(|error: quintet_executors::webhook::ParseSecretError| wrong(error.to_string()))
+    text.parse()
+        .map(Some)
+        .map_err(|error: quintet_executors::webhook::ParseSecretError| wrong(error.to_string()))
 }
 
 fn check(section: &str, base_url: &str, timeout: Millis) -> Result<(), ConfigError> {
     let is_http = base_url.starts_with("http://") || base_url.starts_with("https://");
     if !base_url.is_empty() && !is_http {
-        return Err(ConfigError::senseless(format!("{section}.base_url"), "must begin with http:// or https://"));
+        return Err(ConfigError::senseless(
+            format!("{section}.base_url"),
+            "must begin with http:// or https://",
+        ));
     }
     if timeout.0 == 0 {
         return Err(ConfigError::senseless(format!("{section}.timeout"), "must be above 0"));

@@ -55,7 +55,12 @@ impl Sources {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         let environment = std::env::vars_os().filter_map(text).collect();
-        Self { file, folder: Some(PathBuf::from(".")), environment, flags: Vec::new() }
+        Self {
+            file,
+            folder: Some(PathBuf::from(".")),
+            environment,
+            flags: Vec::new(),
+        }
     }
 
     /// With this flag, if it was given.
@@ -69,7 +74,10 @@ impl Sources {
     pub fn file_in_use(&self) -> Option<PathBuf> {
         let default = || {
             let folder = self.folder.as_ref()?;
-            DEFAULT_FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+            DEFAULT_FILES
+                .iter()
+                .map(|name| folder.join(name))
+                .find(|path| path.is_file())
         };
         self.file.clone().or_else(default)
     }
@@ -89,7 +97,10 @@ pub(super) fn settings(sources: &Sources) -> Result<Settings, ConfigError> {
     overlay(&mut settings, from_environment(&sources.environment)?);
     let mut flags = Settings::new();
     for (flag, path, value) in &sources.flags {
-        let entry = Entry { value: value.clone(), origin: (*flag).to_owned() };
+        let entry = Entry {
+            value: value.clone(),
+            origin: (*flag).to_owned(),
+        };
         flags.insert((*path).to_owned(), entry);
     }
     overlay(&mut settings, flags);
@@ -110,16 +121,24 @@ fn from_environment(variables: &[(String, String)]) -> Result<Settings, ConfigEr
     let given = |name: &str| variables.iter().find(|(own, value)| own == name && !value.is_empty());
     for (name, path) in KNOWN_VARIABLES {
         if let Some((_, text)) = given(name) {
-            let entry = Entry { value: known.value(path, text), origin: name.to_owned() };
+            let entry = Entry {
+                value: known.value(path, text),
+                origin: name.to_owned(),
+            };
             settings.insert(path.to_owned(), entry);
         }
     }
     for (name, text) in variables {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
         let path = rest.to_ascii_lowercase().replace("__", ".");
         let path = known.spelt(&path);
         if known.keys.contains_key(path) {
-            let entry = Entry { value: known.value(path, text), origin: name.clone() };
+            let entry = Entry {
+                value: known.value(path, text),
+                origin: name.clone(),
+            };
             settings.insert(path.to_owned(), entry);
         } else if rest.contains("__") {
             // Without `__` it may be something else: container platforms set QUINTET_PORT and the like by themselves.
@@ -140,8 +159,20 @@ fn overlay(settings: &mut Settings, over: Settings) {
         && let Some(Entry { value, origin }) = settings.remove(LISTEN)
         && let Some((host, port)) = value.as_str().and_then(server::split)
     {
-        settings.insert(PARTS[0].to_owned(), Entry { value: host.into(), origin: origin.clone() });
-        settings.insert(PARTS[1].to_owned(), Entry { value: port.into(), origin });
+        settings.insert(
+            PARTS[0].to_owned(),
+            Entry {
+                value: host.into(),
+                origin: origin.clone(),
+            },
+        );
+        settings.insert(
+            PARTS[1].to_owned(),
+            Entry {
+                value: port.into(),
+                origin,
+            },
+        );
     }
     if over.contains_key("store.url") {
         settings.remove("database.dsn");
@@ -159,7 +190,11 @@ impl Known {
     fn new() -> Self {
         let all = Config::sections();
         let sections = all.iter().map(|section| section.path).collect();
-        let keys = all.into_iter().flat_map(|section| section.keys).map(|Key { path, kind, .. }| (path, kind)).collect();
+        let keys = all
+            .into_iter()
+            .flat_map(|section| section.keys)
+            .map(|Key { path, kind, .. }| (path, kind))
+            .collect();
         Self { keys, sections }
     }
 
@@ -172,12 +207,22 @@ impl Known {
         settings: &mut Settings,
     ) -> Result<(), ConfigError> {
         for (name, value) in tree {
-            let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            let path = if prefix.is_empty() {
+                name
+            } else {
+                format!("{prefix}.{name}")
+            };
             let path = self.spelt(&path).to_owned();
             match value {
                 _ if self.keys.contains_key(&path) => {
                     if !value.is_null() {
-                        settings.insert(path, Entry { value, origin: origin.to_owned() });
+                        settings.insert(
+                            path,
+                            Entry {
+                                value,
+                                origin: origin.to_owned(),
+                            },
+                        );
                     }
                 }
                 Value::Object(inner) if self.is_section(&path) => self.flatten(&path, inner, origin, settings)?,
@@ -194,7 +239,10 @@ impl Known {
     }
 
     fn spelt<'a>(&self, path: &'a str) -> &'a str {
-        SPELLINGS.iter().find(|(other, _)| *other == path).map_or(path, |(_, usual)| usual)
+        SPELLINGS
+            .iter()
+            .find(|(other, _)| *other == path)
+            .map_or(path, |(_, usual)| usual)
     }
 
     /// A variable's text as the setting's kind wants it. What does not fit stays text, and is refused when it is read.
@@ -204,21 +252,38 @@ impl Known {
             Some(Kind::Text | Kind::Duration) | None => as_text(),
             Some(Kind::Number | Kind::Flag | Kind::Table) => serde_json::from_str(text).unwrap_or_else(|_| as_text()),
             Some(Kind::List) => serde_json::from_str(text).unwrap_or_else(|_| {
-                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                    .map(str::to_owned)
+                    .collect()
             }),
         }
     }
 
     fn unknown(&self, path: &str, origin: &str) -> ConfigError {
-        let names = self.keys.keys().map(String::as_str).chain(self.sections.iter().copied());
+        let names = self
+            .keys
+            .keys()
+            .map(String::as_str)
+            .chain(self.sections.iter().copied());
         let closest = names
             .map(|known| (distance(path, known), known))
             // A wrong section with the right name is a near miss too.
-            .chain(self.keys.keys().filter(|known| last(known) == last(path)).map(|known| (3, known.as_str())))
+            .chain(
+                self.keys
+                    .keys()
+                    .filter(|known| last(known) == last(path))
+                    .map(|known| (3, known.as_str())),
+            )
             .filter(|(distance, known)| !known.is_empty() && *distance <= 3)
             .min();
         let closest = closest.map(|(_, known)| known.to_owned());
-        ConfigError::Unknown { origin: origin.to_owned(), key: path.to_owned(), closest }
+        ConfigError::Unknown {
+            origin: origin.to_owned(),
+            key: path.to_owned(),
+            closest,
+        }
     }
 }
 

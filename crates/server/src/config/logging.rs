@@ -44,7 +44,9 @@ pub enum LogFormat {
 impl Log {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let rules = tracing_subscriber::EnvFilter::builder().parse(&self.level);
-        rules.map(drop).map_err(|error| ConfigError::senseless("log.level", error.to_string()))
+        rules
+            .map(drop)
+            .map_err(|error| ConfigError::senseless("log.level", error.to_string()))
     }
 }
 

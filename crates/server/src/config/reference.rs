@@ -11,7 +11,11 @@ pub fn markdown() -> String {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
     let mut page = String::from(INTRODUCTION);
     for section in Config::sections() {
-        let title = if section.path.is_empty() { "General".to_owned() } else { format!("`{}`", section.path) };
+        let title = if section.path.is_empty() {
+            "General".to_owned()
+        } else {
+            format!("`{}`", section.path)
+        };
         let _ = write!(page, "\n## {title}\n\n{}\n\n", section.about);
         page.push_str("| setting | kind | default | variable | meaning |\n|---|---|---|---|---|\n");
         for key in section.keys {

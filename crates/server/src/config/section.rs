@@ -98,7 +98,11 @@ pub(super) trait Section: Sized {
 }
 
 pub(super) fn path(section: &str, field: &str) -> String {
-    if section.is_empty() { field.to_owned() } else { format!("{section}.{field}") }
+    if section.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{section}.{field}")
+    }
 }
 
 /// The lines of a doc comment as one paragraph.
@@ -108,12 +112,16 @@ pub(super) fn paragraph(lines: &[&str]) -> String {
 
 pub(super) fn read_one<T: Setting>(settings: &Settings, section: &str, field: &str) -> Result<Option<T>, ConfigError> {
     let path = path(section, field);
-    let Some(Entry { value, origin }) = settings.get(&path) else { return Ok(None) };
-    serde_json::from_value(value.clone()).map(Some).map_err(|error| ConfigError::Invalid {
-        origin: origin.clone(),
-        key: path,
-        reason: error.to_string(),
-    })
+    let Some(Entry { value, origin }) = settings.get(&path) else {
+        return Ok(None);
+    };
+    serde_json::from_value(value.clone())
+        .map(Some)
+        .map_err(|error| ConfigError::Invalid {
+            origin: origin.clone(),
+            key: path,
+            reason: error.to_string(),
+        })
 }
 
 macro_rules! section {

@@ -43,7 +43,11 @@ impl Server {
     /// The address to bind. Looks a name up, so it may wait for the resolver.
     pub fn address(&self) -> Result<SocketAddr, ConfigError> {
         let text = self.listen_text();
-        let key = if self.listen.is_some() { "server.listen" } else { "server.host" };
+        let key = if self.listen.is_some() {
+            "server.listen"
+        } else {
+            "server.host"
+        };
         let wrong = |reason: String| ConfigError::senseless(key, format!("{text}: {reason}"));
         let mut found = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
         found.next().ok_or_else(|| wrong("the name has no address".to_owned()))

@@ -48,7 +48,11 @@ impl StoreUrl {
         match scheme.to_ascii_lowercase().as_str() {
             "sqlite" => {
                 let path = rest.strip_prefix("//").unwrap_or(rest);
-                if path.is_empty() { Err(wrong("names no file: write sqlite:PATH")) } else { Ok(Self::Sqlite(path.into())) }
+                if path.is_empty() {
+                    Err(wrong("names no file: write sqlite:PATH"))
+                } else {
+                    Ok(Self::Sqlite(path.into()))
+                }
             }
             "memory" if rest.is_empty() => Ok(Self::Memory),
             // The text is not repeated: it may hold a password.
@@ -63,7 +67,10 @@ impl StoreUrl {
             (url, "") => Self::parse(url, "store.url"),
             ("", dsn) => Self::parse(dsn, "database.dsn"),
             (url, dsn) if url == dsn => Self::parse(url, "store.url"),
-            _ => Err(ConfigError::senseless("database.dsn", "says something else than `store.url`: keep one of them")),
+            _ => Err(ConfigError::senseless(
+                "database.dsn",
+                "says something else than `store.url`: keep one of them",
+            )),
         }
     }
 }

@@ -13,9 +13,20 @@ fn error(text: &str) -> String {
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, Value)]) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("config.yaml"), file).expect("written");
-    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let flags = flags.iter().map(|(path, value)| ("--flag", *path, value.clone())).collect();
-    Config::load(&Sources { file: None, folder: Some(folder.path().to_owned()), environment, flags })
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let flags = flags
+        .iter()
+        .map(|(path, value)| ("--flag", *path, value.clone()))
+        .collect();
+    Config::load(&Sources {
+        file: None,
+        folder: Some(folder.path().to_owned()),
+        environment,
+        flags,
+    })
 }
 
 /// Paths of all leaves; tables of free names count as leaves.
@@ -33,7 +44,11 @@ fn leaves(prefix: &str, value: &Value, into: &mut BTreeSet<String>) {
 #[test]
 fn the_reference_lists_exactly_the_settings_that_exist() {
     let mut existing = BTreeSet::new();
-    leaves("", &serde_json::to_value(Config::default()).expect("json"), &mut existing);
+    leaves(
+        "",
+        &serde_json::to_value(Config::default()).expect("json"),
+        &mut existing,
+    );
     let keys = || Config::sections().into_iter().flat_map(|section| section.keys);
     let listed: BTreeSet<String> = keys().map(|key| key.path).collect();
     assert_eq!(listed, existing);
@@ -73,7 +88,10 @@ fn the_originals_file_is_read_as_it_is() {
     assert_eq!(config.memarch.base_url, "http://memarch:8080");
     assert_eq!(config.memarch.timeout, Millis(5000));
     assert!(config.policy.require_approval);
-    assert_eq!(config.store_url().expect("store"), StoreUrl::Sqlite("data/quintet.db".into()));
+    assert_eq!(
+        config.store_url().expect("store"),
+        StoreUrl::Sqlite("data/quintet.db".into())
+    );
 }
 
 #[test]
@@ -98,9 +116,16 @@ fn an_unknown_setting_is_named_with_the_closest_known_one() {
 #[test]
 fn flags_win_over_environment_over_file_over_defaults() {
     let file = "server:\n  port: 1\nlog:\n  level: warn\nengine:\n  inbox: 5\n";
-    let environment = [("QUINTET_LOG__LEVEL", "debug"), ("QUINTET_ENGINE__INBOX", "6"), ("OTHER", "x")];
+    let environment = [
+        ("QUINTET_LOG__LEVEL", "debug"),
+        ("QUINTET_ENGINE__INBOX", "6"),
+        ("OTHER", "x"),
+    ];
     let config = load(file, &environment, &[("engine.inbox", 7.into())]).expect("settings");
-    assert_eq!((config.server.port, config.log.level.as_str(), config.engine.inbox), (1, "debug", 7));
+    assert_eq!(
+        (config.server.port, config.log.level.as_str(), config.engine.inbox),
+        (1, "debug", 7)
+    );
     assert_eq!(config.engine.admission_ms, Config::default().engine.admission_ms);
 }
 
@@ -145,9 +170,24 @@ fn lists_and_tables_are_read_from_variables() {
 
 #[test]
 fn a_misspelt_variable_is_refused_and_a_platforms_own_is_not() {
-    let refused = load("", &[("QUINTET_SERVER__PROT", "1")], &[]).expect_err("refused").to_string();
-    assert_eq!(refused, "QUINTET_SERVER__PROT: unknown setting `server.prot`; did you mean `server.port`?");
-    assert!(load("", &[("QUINTET_PORT", "tcp://10.0.0.1:80"), ("QUINTET_SERVICE_HOST", "10.0.0.1")], &[]).is_ok());
+    let refused = load("", &[("QUINTET_SERVER__PROT", "1")], &[])
+        .expect_err("refused")
+        .to_string();
+    assert_eq!(
+        refused,
+        "QUINTET_SERVER__PROT: unknown setting `server.prot`; did you mean `server.port`?"
+    );
+    assert!(
+        load(
+            "",
+            &[
+                ("QUINTET_PORT", "tcp://10.0.0.1:80"),
+                ("QUINTET_SERVICE_HOST", "10.0.0.1")
+            ],
+            &[]
+        )
+        .is_ok()
+    );
     let wrong = load("", &[("PORT", "http")], &[]).expect_err("refused").to_string();
     assert!(wrong.starts_with("PORT: `server.port`: "), "{wrong}");
 }
@@ -155,15 +195,29 @@ fn a_misspelt_variable_is_refused_and_a_platforms_own_is_not() {
 #[test]
 fn a_named_file_must_be_there_and_a_default_one_need_not() {
     let folder = tempfile::tempdir().expect("folder");
-    let sources = Sources { folder: Some(folder.path().to_owned()), ..Sources::default() };
+    let sources = Sources {
+        folder: Some(folder.path().to_owned()),
+        ..Sources::default()
+    };
     assert_eq!(Config::load(&sources).expect("settings"), Config::default());
-    let sources = Sources { file: Some(folder.path().join("missing.yaml")), ..sources };
-    assert!(Config::load(&sources).expect_err("refused").to_string().contains("missing.yaml"));
+    let sources = Sources {
+        file: Some(folder.path().join("missing.yaml")),
+        ..sources
+    };
+    assert!(
+        Config::load(&sources)
+            .expect_err("refused")
+            .to_string()
+            .contains("missing.yaml")
+    );
 }
 
 #[test]
 fn stores_that_are_not_built_in_are_refused_without_showing_their_password() {
-    for text in ["database:\n  dsn: postgres://u:hunter2@h/d\n", "store:\n  url: postgresql://u:hunter2@h/d\n"] {
+    for text in [
+        "database:\n  dsn: postgres://u:hunter2@h/d\n",
+        "store:\n  url: postgresql://u:hunter2@h/d\n",
+    ] {
         let error = error(text);
         assert!(error.contains("postgres is not built into this binary"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
@@ -183,12 +237,27 @@ fn senseless_values_are_refused_with_their_names() {
         ("log:\n  level: 'quintet=loud'\n", "log.level"),
         ("log:\n  format: xml\n", "log.format"),
         ("telemetry:\n  sample_ratio: 2\n", "telemetry.sample_ratio"),
-        ("telemetry:\n  otlp_endpoint: collector:4317\n", "telemetry.otlp_endpoint"),
+        (
+            "telemetry:\n  otlp_endpoint: collector:4317\n",
+            "telemetry.otlp_endpoint",
+        ),
         ("server:\n  port: 70000\n", "server.port"),
-        ("auth:\n  api_keys: [{name: a, permissions: [viewer]}]\n", "either `sha256` or `key`"),
-        ("auth:\n  api_keys: [{name: a, sha256: ab, permissions: [viewer]}]\n", "64 hexadecimal"),
-        ("auth:\n  api_keys: [{name: a, key: 'env:X', permissions: []}]\n", "permissions"),
-        ("auth:\n  api_keys: [{name: a, key: 'env:X', permissions: [root]}]\n", "auth.api_keys"),
+        (
+            "auth:\n  api_keys: [{name: a, permissions: [viewer]}]\n",
+            "either `sha256` or `key`",
+        ),
+        (
+            "auth:\n  api_keys: [{name: a, sha256: ab, permissions: [viewer]}]\n",
+            "64 hexadecimal",
+        ),
+        (
+            "auth:\n  api_keys: [{name: a, key: 'env:X', permissions: []}]\n",
+            "permissions",
+        ),
+        (
+            "auth:\n  api_keys: [{name: a, key: 'env:X', permissions: [root]}]\n",
+            "auth.api_keys",
+        ),
         ("just text", "sections"),
     ] {
         let error = error(text);

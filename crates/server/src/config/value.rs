@@ -20,7 +20,9 @@ impl Millis {
         }
         let (mut rest, mut total) = (text, 0.0);
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .filter(|end| *end > 0)?;
             let number: f64 = rest[..digits].parse().ok()?;
             let unit = &rest[digits..];
             let letters = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
@@ -125,7 +127,16 @@ mod tests {
         ] {
             assert_eq!(read(text), Some(ms), "{text}");
         }
-        for text in ["\"\"", "\"5\u{b5}s\"", "\"s\"", "\"5 s\"", "-5", "\"-5s\"", "true", "\"99999999h\""] {
+        for text in [
+            "\"\"",
+            "\"5\u{b5}s\"",
+            "\"s\"",
+            "\"5 s\"",
+            "-5",
+            "\"-5s\"",
+            "true",
+            "\"99999999h\"",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

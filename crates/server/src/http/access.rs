@@ -16,10 +16,16 @@ pub(crate) enum Need {
 /// What a request with this method for this path needs.
 pub(crate) fn need(method: &Method, path: &str) -> Need {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
-    if is_read && matches!(path, "/health" | "/health/live" | "/health/ready" | "/healthz" | "/readyz") {
+    if is_read
+        && matches!(
+            path,
+            "/health" | "/health/live" | "/health/ready" | "/healthz" | "/readyz"
+        )
+    {
         return Need::Nothing;
     }
-    if is_read {
+    // Checking a document keeps nothing of it.
+    if is_read || (*method == Method::POST && path == "/v1/workflows/validate") {
         return Need::May(Permission::Viewer);
     }
     if below(path, "/v1/workflows") || below(path, "/v1/templates") {
@@ -33,7 +39,8 @@ pub(crate) fn need(method: &Method, path: &str) -> Need {
 }
 
 fn below(path: &str, root: &str) -> bool {
-    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(root)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -53,6 +60,7 @@ mod tests {
             (Method::POST, "/v1/runs/run_1/approve", Need::May(Permission::Operator)),
             (Method::DELETE, "/v1/runs/run_1", Need::May(Permission::Admin)),
             (Method::POST, "/v1/workflows", Need::May(Permission::Author)),
+            (Method::POST, "/v1/workflows/validate", Need::May(Permission::Viewer)),
             (Method::DELETE, "/v1/workflows/wf_1", Need::May(Permission::Author)),
             (Method::POST, "/v1/templates", Need::May(Permission::Author)),
             (Method::POST, "/v1/runsaway", Need::May(Permission::Admin)),

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -37,7 +37,12 @@ struct Permissions(u8);
 impl Caller {
     /// Everybody, where nobody needs a key.
     pub fn anonymous() -> Self {
-        Self { name: "anonymous".into(), namespace: "default".into(), permissions: Permissions(u8::MAX) }
+        static ANONYMOUS: LazyLock<Caller> = LazyLock::new(|| Caller {
+            name: "anonymous".into(),
+            namespace: "default".into(),
+            permissions: Permissions(u8::MAX),
+        });
+        ANONYMOUS.clone()
     }
 
     /// Whether it may do what needs this permission.
@@ -50,7 +55,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Caller>().cloned().unwrap_or_else(Caller::anonymous))
+        Ok(parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .unwrap_or_else(Caller::anonymous))
     }
 }
 
@@ -89,7 +98,10 @@ pub(super) struct Keyring {
 
 impl Keyring {
     pub fn new(keys: &[ApiKey]) -> Result<Self, KeyError> {
-        let keys = keys.iter().map(|key| Ok((digest_of(key)?, caller_of(key)))).collect::<Result<Vec<_>, KeyError>>()?;
+        let keys = keys
+            .iter()
+            .map(|key| Ok((digest_of(key)?, caller_of(key))))
+            .collect::<Result<Vec<_>, KeyError>>()?;
         Ok(Self { keys })
     }
 
@@ -127,7 +139,10 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn caller_of(key: &ApiKey) -> Caller {
-    let permissions = key.permissions.iter().fold(0, |all, permission| all | includes(*permission));
+    let permissions = key
+        .permissions
+        .iter()
+        .fold(0, |all, permission| all | includes(*permission));
     Caller {
         name: key.name.as_str().into(),
         namespace: key.namespace.as_str().into(),
@@ -136,14 +151,21 @@ fn caller_of(key: &ApiKey) -> Caller {
 }
 
 fn digest_of(key: &ApiKey) -> Result<[u8; 32], KeyError> {
-    let wrong = |reason: String| KeyError { name: key.name.clone(), reason };
+    let wrong = |reason: String| KeyError {
+        name: key.name.clone(),
+        reason,
+    };
     if let Some(hex) = &key.sha256 {
         return from_hex(hex).ok_or_else(|| wrong("`sha256` has 64 hexadecimal digits".to_owned()));
     }
-    let Some(reference) = &key.key else { return Err(wrong("needs either `sha256` or `key`".to_owned())) };
+    let Some(reference) = &key.key else {
+        return Err(wrong("needs either `sha256` or `key`".to_owned()));
+    };
     let text = reference.reveal().map_err(wrong)?;
     if text.len() < SHORTEST {
-        return Err(wrong(format!("the key is shorter than {SHORTEST} characters: `quintet keys create` makes a good one")));
+        return Err(wrong(format!(
+            "the key is shorter than {SHORTEST} characters: `quintet keys create` makes a good one"
+        )));
     }
     Ok(hash(text.as_bytes()))
 }
@@ -176,11 +198,16 @@ pub struct Minted {
 pub fn mint() -> Result<Minted, String> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| format!("the operating system gives no randomness: {error}"))?;
-    let key = format!("{PREFIX}{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, random));
-    let sha256 = hash(key.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let key = format!(
+        "{PREFIX}{}",
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, random)
+    );
+    let sha256 = hash(key.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
     Ok(Minted { key, sha256 })
 }
 
@@ -191,7 +218,13 @@ mod tests {
 
     fn api_key(name: &str, sha256: Option<String>, key: Option<Secret>) -> ApiKey {
         let permissions = vec![Permission::Operator];
-        ApiKey { name: name.into(), sha256, key, permissions, namespace: "default".into() }
+        ApiKey {
+            name: name.into(),
+            sha256,
+            key,
+            permissions,
+            namespace: "default".into(),
+        }
     }
 
     fn caller<'a>(keyring: &'a Keyring, name: &'static str, value: &str) -> Option<&'a str> {
@@ -205,12 +238,26 @@ mod tests {
         let (one, other) = (mint().expect("key"), mint().expect("key"));
         assert_ne!(one.key, other.key);
         assert!(one.key.starts_with("qk_") && one.key.len() == 46, "{}", one.key);
-        let keyring =
-            Keyring::new(&[api_key("one", Some(one.sha256), None), api_key("other", Some(other.sha256), None)]).expect("keys");
-        assert_eq!(caller(&keyring, "authorization", &format!("Bearer {}", one.key)), Some("one"));
-        assert_eq!(caller(&keyring, "authorization", &format!("bearer {}", other.key)), Some("other"));
+        let keyring = Keyring::new(&[
+            api_key("one", Some(one.sha256), None),
+            api_key("other", Some(other.sha256), None),
+        ])
+        .expect("keys");
+        assert_eq!(
+            caller(&keyring, "authorization", &format!("Bearer {}", one.key)),
+            Some("one")
+        );
+        assert_eq!(
+            caller(&keyring, "authorization", &format!("bearer {}", other.key)),
+            Some("other")
+        );
         assert_eq!(caller(&keyring, "x-api-key", &one.key), Some("one"));
-        for wrong in [one.key.clone(), format!("Basic {}", one.key), format!("Bearer {}x", one.key), "Bearer ".to_owned()] {
+        for wrong in [
+            one.key.clone(),
+            format!("Basic {}", one.key),
+            format!("Bearer {}x", one.key),
+            "Bearer ".to_owned(),
+        ] {
             assert_eq!(caller(&keyring, "authorization", &wrong), None, "{wrong}");
         }
     }
@@ -224,21 +271,35 @@ mod tests {
         let keyring = Keyring::new(&[api_key("file", None, reference())]).expect("keys");
         assert_eq!(caller(&keyring, "x-api-key", "0123456789abcdef01234567"), Some("file"));
         std::fs::write(&path, "short\n").expect("written");
-        let error = Keyring::new(&[api_key("file", None, reference())]).expect_err("refused").to_string();
+        let error = Keyring::new(&[api_key("file", None, reference())])
+            .expect_err("refused")
+            .to_string();
         assert!(error.contains("shorter") && !error.contains("short\n"), "{error}");
     }
 
     #[test]
     fn permissions_include_what_they_need_and_no_more() {
         let may = |permissions: Vec<Permission>| {
-            let key = ApiKey { permissions, ..api_key("x", None, None) };
+            let key = ApiKey {
+                permissions,
+                ..api_key("x", None, None)
+            };
             let caller = caller_of(&key);
-            [Permission::Viewer, Permission::Operator, Permission::Author, Permission::Admin].map(|one| caller.may(one))
+            [
+                Permission::Viewer,
+                Permission::Operator,
+                Permission::Author,
+                Permission::Admin,
+            ]
+            .map(|one| caller.may(one))
         };
         assert_eq!(may(vec![Permission::Viewer]), [true, false, false, false]);
         assert_eq!(may(vec![Permission::Operator]), [true, true, false, false]);
         assert_eq!(may(vec![Permission::Author]), [true, false, true, false]);
-        assert_eq!(may(vec![Permission::Operator, Permission::Author]), [true, true, true, false]);
+        assert_eq!(
+            may(vec![Permission::Operator, Permission::Author]),
+            [true, true, true, false]
+        );
         assert_eq!(may(vec![Permission::Admin]), [true; 4]);
     }
 }

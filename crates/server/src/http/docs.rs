@@ -17,8 +17,11 @@ const HTML: &str = include_str!("docs/page.html");
 const STYLE: &str = include_str!("docs/page.css");
 const SCRIPT: &str = include_str!("docs/page.js");
 
-static DESCRIPTION: LazyLock<Bytes> =
-    LazyLock::new(|| serde_json::to_vec_pretty(&crate::openapi::openapi()).unwrap_or_default().into());
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
+    serde_json::to_vec_pretty(&crate::openapi::openapi())
+        .unwrap_or_default()
+        .into()
+});
 
 static PAGE: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
     let page = HTML.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
@@ -29,13 +32,18 @@ static PAGE: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
         hash(STYLE),
         hash(SCRIPT)
     );
-    (page.into(), HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'")))
+    (
+        page.into(),
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),
+    )
 });
 
 /// `GET /openapi.json`
 pub(super) async fn openapi() -> Response {
     let mut response = Response::new(Body::from(DESCRIPTION.clone()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -50,7 +58,10 @@ pub(super) fn with_status(status: StatusCode) -> Response {
     let mut response = Response::new(Body::from(page.clone()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
@@ -73,7 +84,16 @@ mod tests {
             let hash = STANDARD.encode(Sha256::digest(part.as_bytes()));
             assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
         }
-        for foreign in ["http://", "https://", "src=", "@import", "url(", "innerHTML", " style=\"", "onclick="] {
+        for foreign in [
+            "http://",
+            "https://",
+            "src=",
+            "@import",
+            "url(",
+            "innerHTML",
+            " style=\"",
+            "onclick=",
+        ] {
             assert!(!page.contains(foreign), "{foreign}");
         }
     }

@@ -32,6 +32,9 @@ use crate::face;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
 
+/// The answer to a request that is not let in.
+type Refused = Box<Response>;
+
 /// What the middleware knows.
 pub(crate) struct Edge {
     pub(super) metrics: HttpMetrics,
@@ -60,27 +63,36 @@ impl Edge {
     }
 
     /// Lets the request in, or says why not.
-    fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Response> {
+    fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Refused> {
         let caller = self.caller(request)?;
-        request.extensions_mut().insert(face::workflows::Namespace(Arc::clone(&caller.namespace)));
+        request
+            .extensions_mut()
+            .insert(face::workflows::Namespace(Arc::clone(&caller.namespace)));
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(id.clone());
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: u64| length > self.max_body_bytes as u64) {
-            let message = format!("the body is longer than {} bytes (`server.max_body_bytes`)", self.max_body_bytes);
-            return Err(refuse(ErrorCode::BodyTooLarge, &message));
+            let message = format!(
+                "the body is longer than {} bytes (`server.max_body_bytes`)",
+                self.max_body_bytes
+            );
+            return Err(refuse(ErrorCode::BodyTooLarge, &message).into());
         }
         // A body without a length is counted while it is read.
         DefaultBodyLimit::max(self.max_body_bytes).apply(request);
-        let has_body = length.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
+        let has_body =
+            length.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
         Ok(has_body.then(|| BodyTimer::attach(request)))
     }
 
-    fn caller(&self, request: &Request) -> Result<Caller, Response> {
+    fn caller(&self, request: &Request) -> Result<Caller, Refused> {
         let headers = request.headers();
         if self.keys.is_empty() {
             return match self.names.refusal(request.method(), request.uri(), headers) {
-                Some(reason) => Err(refuse(ErrorCode::Forbidden, reason)),
+                Some(reason) => Err(refuse(ErrorCode::Forbidden, reason).into()),
                 None => Ok(Caller::anonymous()),
             };
         }
@@ -90,10 +102,16 @@ impl Edge {
         let Some(caller) = self.keys.caller(headers) else {
             // A browser cannot send a key with a link: this page asks for one.
             let is_docs = request.uri().path() == "/docs" && !auth::is_presented(headers);
-            return Err(if is_docs { docs::with_status(StatusCode::UNAUTHORIZED) } else { self.unknown(request) });
+            let refusal = if is_docs {
+                docs::with_status(StatusCode::UNAUTHORIZED)
+            } else {
+                self.unknown(request)
+            };
+            return Err(refusal.into());
         };
         if !caller.may(permission) {
-            return Err(refuse(ErrorCode::Forbidden, &format!("this key does not have the permission `{}`", name(permission))));
+            let message = format!("this key does not have the permission `{}`", name(permission));
+            return Err(refuse(ErrorCode::Forbidden, &message).into());
         }
         Ok(caller.clone())
     }
@@ -103,7 +121,10 @@ impl Edge {
         let address = self.client(request);
         let Some(seconds) = self.throttle.failed(address, self.clock.now()) else {
             tracing::warn!(client = %address, path = request.uri().path(), "request without a valid key");
-            return refuse(ErrorCode::Unauthorized, "send a valid key in `Authorization: Bearer` or `X-Api-Key`");
+            return refuse(
+                ErrorCode::Unauthorized,
+                "send a valid key in `Authorization: Bearer` or `X-Api-Key`",
+            );
         };
         let mut response = refuse(ErrorCode::RateLimited, "too many requests without a valid key");
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -112,7 +133,11 @@ impl Edge {
 
     fn client(&self, request: &Request) -> IpAddr {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-        let forwarded = if self.behind_proxy { forwarded_for(request.headers()) } else { None };
+        let forwarded = if self.behind_proxy {
+            forwarded_for(request.headers())
+        } else {
+            None
+        };
         forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 }
@@ -147,9 +172,12 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
     );
     crate::app::telemetry::continue_trace(&span, request.headers());
     let mut response = match edge.admit(&mut request, &id) {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(timer) => {
-            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+            let answered = AssertUnwindSafe(next.run(request))
+                .catch_unwind()
+                .instrument(span.clone())
+                .await;
             let response = answered.unwrap_or_else(|panic| panicked(edge, &id, panic.as_ref()));
             match timer {
                 Some(timer) if timer.ran_out() => too_slow(),
@@ -161,7 +189,12 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
     span.record("status", status.as_u16());
     if status.is_server_error() {
         let route = route.as_ref().map_or("none", MatchedPath::as_str);
-        tracing::warn!(request_id = id.as_str(), route, status = status.as_u16(), "request failed");
+        tracing::warn!(
+            request_id = id.as_str(),
+            route,
+            status = status.as_u16(),
+            "request failed"
+        );
     }
     response = streams::until(response, &app.stopping, &edge.metrics.streams);
     seen.end(response.status());
@@ -175,19 +208,27 @@ fn dress(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 fn panicked(edge: &Edge, id: &RequestId, panic: &(dyn std::any::Any + Send)) -> Response {
     edge.metrics.panics.inc();
-    tracing::error!(request_id = id.as_str(), panic = panic_text(panic), "a request panicked");
+    tracing::error!(
+        request_id = id.as_str(),
+        panic = panic_text(panic),
+        "a request panicked"
+    );
     refuse(ErrorCode::Internal, "internal error")
 }
 
 fn too_slow() -> Response {
     let mut response = refuse(ErrorCode::InvalidParameter, "the body did not arrive in time");
     *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -51,7 +51,13 @@ impl Check {
 impl Health {
     fn new(app: &App, status: &'static str, checks: Option<Checks>) -> Self {
         let timestamp = rfc3339(app.engine.clock().now());
-        Self { status, service: "quintet", version: env!("CARGO_PKG_VERSION"), timestamp, checks }
+        Self {
+            status,
+            service: "quintet",
+            version: env!("CARGO_PKG_VERSION"),
+            timestamp,
+            checks,
+        }
     }
 }
 
@@ -80,12 +86,17 @@ pub(super) async fn healthz() -> Response {
 }
 
 async fn checked(app: &Arc<App>, good: &'static str, bad: &'static str) -> Response {
-    let checks = Checks { engine: engine(app), store: store(app).await };
+    let checks = Checks {
+        engine: engine(app),
+        store: store(app).await,
+    };
     let is_healthy = checks.engine.is_healthy() && checks.store.is_healthy();
     let mut response = refusal::json(&Health::new(app, if is_healthy { good } else { bad }, Some(checks)));
     if !is_healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -96,7 +107,11 @@ fn engine(app: &App) -> Check {
         () if !app.engine.is_ready() => Some("takes no requests"),
         () => None,
     };
-    Check { status: status(message), message, duration_ms: 0 }
+    Check {
+        status: status(message),
+        message,
+        duration_ms: 0,
+    }
 }
 
 async fn store(app: &Arc<App>) -> Check {
@@ -113,7 +128,11 @@ async fn store(app: &Arc<App>) -> Check {
         },
         () = tasks::pause(Some(PATIENCE)) => Some("does not answer"),
     };
-    Check { status: status(message), message, duration_ms: clock.now().ms_since(began) }
+    Check {
+        status: status(message),
+        message,
+        duration_ms: clock.now().ms_since(began),
+    }
 }
 
 const fn status(message: Option<&str>) -> &'static str {
@@ -121,5 +140,7 @@ const fn status(message: Option<&str>) -> &'static str {
 }
 
 fn rfc3339(time: Time) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map(|stamp| stamp.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_microsecond(time.0)
+        .map(|stamp| stamp.to_string())
+        .unwrap_or_default()
 }

@@ -21,8 +21,8 @@ use quintet_core::time::Time;
 use quintet_engine::clock::Clock;
 
 use super::process::Process;
-use super::summary::{self, StoreFigures};
 use super::refusal;
+use super::summary::{self, StoreFigures};
 use crate::app::App;
 
 /// What a request was for.
@@ -85,7 +85,9 @@ pub(super) struct HttpMetrics {
 impl Default for HttpMetrics {
     fn default() -> Self {
         let histogram: fn() -> Histogram = || {
-            let bounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+            let bounds = [
+                0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+            ];
             Histogram::new(bounds)
         };
         Self {
@@ -113,19 +115,39 @@ impl HttpMetrics {
     pub fn begin<'a>(&'a self, request: &Request, clock: &'a Arc<dyn Clock>) -> Seen<'a> {
         self.in_flight.inc();
         let route = Route(request.extensions().get::<MatchedPath>().cloned());
-        let labels = RouteLabels { method: method(request.method()), route };
-        Seen { metrics: self, labels, clock, began: clock.now() }
+        let labels = RouteLabels {
+            method: method(request.method()),
+            route,
+        };
+        Seen {
+            metrics: self,
+            labels,
+            clock,
+            began: clock.now(),
+        }
     }
 
     fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("quintet_http");
-        registry.register("requests", "Requests answered, by route and class of status", self.requests.clone());
-        registry.register("request_seconds", "Seconds until the answer began", self.seconds.clone());
+        registry.register(
+            "requests",
+            "Requests answered, by route and class of status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "request_seconds",
+            "Seconds until the answer began",
+            self.seconds.clone(),
+        );
         registry.register("requests_in_flight", "Requests being answered", self.in_flight.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("streams", "Live streams", self.streams.clone());
         registry.register("panics", "Requests that panicked", self.panics.clone());
-        registry.register("auth_failures", "Requests without a valid key", self.auth_failures.clone());
+        registry.register(
+            "auth_failures",
+            "Requests without a valid key",
+            self.auth_failures.clone(),
+        );
     }
 }
 
@@ -133,9 +155,16 @@ impl Seen<'_> {
     /// It was answered.
     pub fn end(self, status: StatusCode) {
         let micros = self.clock.now().0.saturating_sub(self.began.0).max(0);
-        self.metrics.seconds.get_or_create(&self.labels).observe(micros as f64 / 1e6);
+        self.metrics
+            .seconds
+            .get_or_create(&self.labels)
+            .observe(micros as f64 / 1e6);
         let RouteLabels { method, route } = self.labels.clone();
-        let labels = RequestLabels { method, route, status: class(status) };
+        let labels = RequestLabels {
+            method,
+            route,
+            status: class(status),
+        };
         self.metrics.requests.get_or_create(&labels).inc();
     }
 }
@@ -194,14 +223,24 @@ pub(super) async fn serve(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
 
 fn respond(text: String, kind: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
 fn accepts(headers: &HeaderMap, kind: &str) -> bool {
-    let given = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let given = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     given.flat_map(|value| value.split(',')).any(|range| {
-        range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+        range
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(kind)
     })
 }
 
@@ -219,7 +258,11 @@ fn classic(text: &str) -> String {
                 if let Some(["#", "HELP", _, said]) = help.take().as_deref() {
                     let _ = writeln!(out, "# HELP {name}{suffix} {said}");
                 }
-                let _ = writeln!(out, "# TYPE {name}{suffix} {}", if *kind == "unknown" { "untyped" } else { kind });
+                let _ = writeln!(
+                    out,
+                    "# TYPE {name}{suffix} {}",
+                    if *kind == "unknown" { "untyped" } else { kind }
+                );
             }
             ["#", "EOF" | "UNIT", ..] => {}
             _ => {
@@ -237,8 +280,10 @@ mod tests {
 
     #[test]
     fn older_readers_get_counters_described_by_the_name_of_their_samples() {
-        let modern = "# HELP a_b Things.\n# TYPE a_b counter\na_b_total 1\n# HELP g Level.\n# TYPE g gauge\ng 2\n# EOF\n";
-        let expected = "# HELP a_b_total Things.\n# TYPE a_b_total counter\na_b_total 1\n# HELP g Level.\n# TYPE g gauge\ng 2\n";
+        let modern =
+            "# HELP a_b Things.\n# TYPE a_b counter\na_b_total 1\n# HELP g Level.\n# TYPE g gauge\ng 2\n# EOF\n";
+        let expected =
+            "# HELP a_b_total Things.\n# TYPE a_b_total counter\na_b_total 1\n# HELP g Level.\n# TYPE g gauge\ng 2\n";
         assert_eq!(classic(modern), expected);
     }
 
@@ -251,6 +296,8 @@ mod tests {
         };
         assert!(accepting("text/html, application/json;q=0.9"));
         assert!(!accepting("*/*"));
-        assert!(!accepting("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4"));
+        assert!(!accepting(
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4"
+        ));
     }
 }

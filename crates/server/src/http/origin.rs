@@ -34,12 +34,18 @@ impl Names {
     pub fn refusal(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
         let host = host(uri, headers);
         if self.strict && host.is_some_and(|host| !self.knows(host)) {
-            return Some("this server does not serve that host name: use localhost, or list the name in `server.allowed_hosts`");
+            return Some(
+                "this server does not serve that host name: use localhost, or list the name in `server.allowed_hosts`",
+            );
         }
         if method.is_safe() {
             return None;
         }
-        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &http::HeaderValue| value.to_str().ok())
+        };
         let site = text(header::HeaderName::from_static("sec-fetch-site"));
         if site.is_some_and(|site| matches!(site, "cross-site" | "same-site")) {
             return Some("requests from other sites are refused");
@@ -73,7 +79,9 @@ fn name_of(host: &str) -> &str {
 }
 
 fn is_same(origin: &str, host: Option<&str>) -> bool {
-    let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let place = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
     matches!((place, host), (Some(place), Some(host)) if place.eq_ignore_ascii_case(host))
 }
 
@@ -96,10 +104,23 @@ mod tests {
     #[test]
     fn on_loopback_only_own_names_are_served() {
         let names = loopback();
-        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "quintet.test"] {
+        for host in [
+            "localhost:8080",
+            "LOCALHOST",
+            "127.0.0.1:1",
+            "[::1]:8080",
+            "quintet.test",
+        ] {
             assert!(!refused(&names, &Method::GET, &[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:8080", "127.0.0.1.evil.example", "[::2]:1", "", "169.254.1.1"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example:8080",
+            "127.0.0.1.evil.example",
+            "[::2]:1",
+            "",
+            "169.254.1.1",
+        ] {
             assert!(refused(&names, &Method::GET, &[("host", host)]), "{host}");
         }
         assert!(!refused(&names, &Method::GET, &[]), "HTTP/1.0 has no host");

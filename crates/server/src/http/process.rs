@@ -27,7 +27,10 @@ impl Usage {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let open_files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
-        Some(Self { open_files, ..Self::parse(&stat, &status)? })
+        Some(Self {
+            open_files,
+            ..Self::parse(&stat, &status)?
+        })
     }
 
     fn parse(stat: &str, status: &str) -> Option<Self> {
@@ -53,10 +56,22 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let Some(usage) = Usage::read() else { return Ok(()) };
         let mut put = |name: &str, help: &str, metric: &dyn Metric| metric.put(&mut encoder, name, help);
-        put("process_cpu_seconds", "Processor time used", &ConstCounter::new(usage.cpu_seconds))?;
-        put("process_resident_memory_bytes", "Resident memory", &ConstGauge::new(usage.resident_bytes))?;
+        put(
+            "process_cpu_seconds",
+            "Processor time used",
+            &ConstCounter::new(usage.cpu_seconds),
+        )?;
+        put(
+            "process_resident_memory_bytes",
+            "Resident memory",
+            &ConstGauge::new(usage.resident_bytes),
+        )?;
         put("process_threads", "Threads", &ConstGauge::new(usage.threads))?;
-        put("process_open_fds", "Open file descriptors", &ConstGauge::new(usage.open_files))
+        put(
+            "process_open_fds",
+            "Open file descriptors",
+            &ConstGauge::new(usage.open_files),
+        )
     }
 }
 
@@ -80,6 +95,9 @@ mod tests {
     fn times_and_memory_are_read_whatever_the_program_is_called() {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 7 0 100 1 2";
         let usage = Usage::parse(stat, "Name:\tx\nVmRSS:\t    2048 kB\n").expect("usage");
-        assert_eq!((usage.cpu_seconds, usage.resident_bytes, usage.threads), (3.0, 2048 * 1024, 7));
+        assert_eq!(
+            (usage.cpu_seconds, usage.resident_bytes, usage.threads),
+            (3.0, 2048 * 1024, 7)
+        );
     }
 }

@@ -21,7 +21,11 @@ struct Inner<'a> {
 
 /// A refusal with its code's own status.
 pub(super) fn refuse(code: ErrorCode, message: &str) -> Response {
-    let error = Inner { code: code.as_str(), message, retryable: code.is_retryable() };
+    let error = Inner {
+        code: code.as_str(),
+        message,
+        retryable: code.is_retryable(),
+    };
     let mut response = json(&Outer { error });
     *response.status_mut() = code.status();
     if code == ErrorCode::Unauthorized {
@@ -36,6 +40,8 @@ pub(super) fn json(value: &impl Serialize) -> Response {
     let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
     text.push(b'\n');
     let mut response = Response::new(Body::from(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -73,7 +73,10 @@ mod tests {
         let long = "x".repeat(LONGEST + 1);
         for given in ["", "a b", "<script>", "a\tb", &long] {
             let made = id_for(given);
-            assert!(made.len() == 16 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{given}: {made}");
+            assert!(
+                made.len() == 16 && made.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{given}: {made}"
+            );
         }
     }
 

@@ -34,7 +34,9 @@ pub fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), StartE
     if address.ip().is_loopback() || !config.auth.api_keys.is_empty() || config.server.insecure_no_auth {
         return Ok(());
     }
-    Err(StartError::Unprotected { address: address.to_string() })
+    Err(StartError::Unprotected {
+        address: address.to_string(),
+    })
 }
 
 /// A bound address.
@@ -48,7 +50,10 @@ impl Server {
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let wanted = config.server.address()?;
         check_exposure(config, wanted)?;
-        let failed = |source| StartError::Bind { address: wanted.to_string(), source };
+        let failed = |source| StartError::Bind {
+            address: wanted.to_string(),
+            source,
+        };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
@@ -85,13 +90,18 @@ impl Server {
         }
         drop(self.listener);
         app.stopping.cancel();
-        connections.end(Duration::from_millis(app.config.engine.drain_ms / 2)).await;
+        connections
+            .end(Duration::from_millis(app.config.engine.drain_ms / 2))
+            .await;
     }
 }
 
 fn is_clients(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused
+    )
 }
 
 /// The connections that are open.
@@ -116,11 +126,15 @@ impl Drop for Open {
 impl Connections {
     fn new(app: &Arc<App>) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_header_size(MAX_HEADER_BYTES).pipeline_flush(true);
+        http.timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_header_size(MAX_HEADER_BYTES);
         Self {
             router: App::router(app),
             http,
-            places: Arc::new(Semaphore::new(app.config.limits.connections.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(
+                app.config.limits.connections.min(Semaphore::MAX_PERMITS),
+            )),
             open: app.edge.metrics.connections.clone(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),

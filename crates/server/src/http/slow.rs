@@ -47,7 +47,13 @@ pub(super) struct Heads<Io> {
 
 impl<Io> Heads<Io> {
     pub fn new(io: Io, head: HeadRead, limit: Duration) -> Self {
-        Self { io, head, reading: false, timer: None, limit }
+        Self {
+            io,
+            head,
+            reading: false,
+            timer: None,
+            limit,
+        }
     }
 
     /// Whether the head that was begun is not complete yet.
@@ -76,7 +82,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Heads<Io> {
             let limit = this.limit;
             let timer = this.timer.get_or_insert_with(|| Box::pin(pause(Some(limit))));
             ready!(timer.as_mut().poll(cx));
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head of a request did not come in time")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the head of a request did not come in time",
+            )));
         }
         Poll::Pending
     }
@@ -122,7 +131,12 @@ impl BodyTimer {
     pub fn attach(request: &mut Request) -> Self {
         let late = Arc::new(AtomicBool::new(false));
         let inner = std::mem::take(request.body_mut());
-        *request.body_mut() = Body::new(TimedBody { inner, timer: None, limit: BODY, late: Arc::clone(&late) });
+        *request.body_mut() = Body::new(TimedBody {
+            inner,
+            timer: None,
+            limit: BODY,
+            late: Arc::clone(&late),
+        });
         Self(late)
     }
 
@@ -149,7 +163,12 @@ impl HttpBody for TimedBody {
             return Poll::Ready(frame);
         }
         let limit = this.limit;
-        ready!(this.timer.get_or_insert_with(|| Box::pin(pause(Some(limit)))).as_mut().poll(cx));
+        ready!(
+            this.timer
+                .get_or_insert_with(|| Box::pin(pause(Some(limit))))
+                .as_mut()
+                .poll(cx)
+        );
         this.late.store(true, Ordering::Relaxed);
         Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
     }
@@ -206,14 +225,22 @@ mod tests {
         connection.write_all(b"HTTP/1.1 200").await.expect("answered");
         client.write_all(b"GET").await.expect("sent");
         connection.read(&mut buffer).await.expect("the next head begins");
-        assert!(connection.read(&mut buffer).await.is_err(), "and has to come soon as well");
+        assert!(
+            connection.read(&mut buffer).await.is_err(),
+            "and has to come soon as well"
+        );
     }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let late = Arc::new(AtomicBool::new(false));
         let inner = Body::from_stream(futures_util::stream::pending::<Result<Bytes, io::Error>>());
-        let body = Body::new(TimedBody { inner, timer: None, limit: SOON, late: Arc::clone(&late) });
+        let body = Body::new(TimedBody {
+            inner,
+            timer: None,
+            limit: SOON,
+            late: Arc::clone(&late),
+        });
         assert!(axum::body::to_bytes(body, 1024).await.is_err());
         assert!(BodyTimer(late).ran_out());
     }

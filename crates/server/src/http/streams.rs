@@ -45,7 +45,9 @@ mod tests {
     async fn a_stream_ends_when_the_server_stops_and_is_counted_until_then() {
         let (gauge, stopping) = (Gauge::default(), CancellationToken::new());
         let never = futures_util::stream::pending::<Result<&'static str, std::io::Error>>();
-        let endless = Response::builder().header("content-type", "text/event-stream").body(Body::from_stream(never));
+        let endless = Response::builder()
+            .header("content-type", "text/event-stream")
+            .body(Body::from_stream(never));
         let held = until(endless.expect("response"), &stopping, &gauge);
         assert_eq!(gauge.get(), 1);
         stopping.cancel();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::{Counter, ConstCounter};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
@@ -37,7 +37,10 @@ impl StoreFigures {
             status = app.engine.store().status() => status.ok()?,
             () = tasks::pause(Some(PATIENCE)) => return None,
         };
-        Some(Self { status, written: app.sqlite.as_ref().map(|sqlite| sqlite.counters()) })
+        Some(Self {
+            status,
+            written: app.sqlite.as_ref().map(|sqlite| sqlite.counters()),
+        })
     }
 
     /// Makes them known to a registry that is encoded once.
@@ -46,19 +49,38 @@ impl StoreFigures {
         let runs: Family<StatusLabel, Gauge> = Family::default();
         for (status, number) in &self.status.runs {
             let number = i64::try_from(*number).unwrap_or(i64::MAX);
-            runs.get_or_create(&StatusLabel { status: status.as_str() }).set(number);
+            runs.get_or_create(&StatusLabel {
+                status: status.as_str(),
+            })
+            .set(number);
         }
         registry.register("runs", "Runs in the store, by state", runs);
-        registry.register("queued_steps", "Steps that wait for an executor", ConstGauge::new(self.status.queued));
-        registry.register("outbox_messages", "Messages not delivered", ConstGauge::new(self.status.outbox));
-        registry.register("outbox_dead_messages", "Messages given up", ConstGauge::new(self.status.outbox_dead));
+        registry.register(
+            "queued_steps",
+            "Steps that wait for an executor",
+            ConstGauge::new(self.status.queued),
+        );
+        registry.register(
+            "outbox_messages",
+            "Messages not delivered",
+            ConstGauge::new(self.status.outbox),
+        );
+        registry.register(
+            "outbox_dead_messages",
+            "Messages given up",
+            ConstGauge::new(self.status.outbox_dead),
+        );
         if let Some(bytes) = self.status.bytes {
             registry.register("bytes", "Size on disk", ConstGauge::new(bytes));
         }
         if let Some(written) = self.written {
             registry.register("transactions", "Write transactions", ConstCounter::new(written.commits));
             registry.register("rows_written", "Rows written", ConstCounter::new(written.rows_written));
-            registry.register("statements", "Writing statements", ConstCounter::new(written.statements));
+            registry.register(
+                "statements",
+                "Writing statements",
+                ConstCounter::new(written.statements),
+            );
         }
     }
 }
@@ -143,7 +165,12 @@ pub(super) fn of(app: &App, figures: Option<&StoreFigures>) -> Summary {
         },
         store: figures.map(|figures| Store {
             kind: figures.status.kind.clone(),
-            runs: figures.status.runs.iter().map(|(status, number)| (status.as_str(), *number)).collect(),
+            runs: figures
+                .status
+                .runs
+                .iter()
+                .map(|(status, number)| (status.as_str(), *number))
+                .collect(),
             queued_steps: figures.status.queued,
             outbox_messages: figures.status.outbox,
             outbox_dead_messages: figures.status.outbox_dead,

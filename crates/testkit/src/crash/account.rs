@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value;
 
 use super::clients::{Entries, Journal, start_as};
@@ -197,13 +197,15 @@ fn check_results(
         if step["status"] != "SUCCEEDED" || step["action"] != "http" || step["items"].is_object() {
             continue;
         }
-        let key = step["key"].as_str().context("no key")?;
-        let output: Value = match step["output"].as_str() {
-            Some(text) => serde_json::from_str(text).unwrap_or_default(),
-            None => bail!("{id} {key} has no output"),
-        };
-        let attempt = step["attempt"].as_u64().unwrap_or(0) as u32;
-        let Some(word) = output["word"].as_str() else { continue };
+        let key = step["id"].as_str().context("no id")?;
+        let path = format!("/v1/runs/{id}/steps/{}", key.replace('[', "%5B").replace(']', "%5D"));
+        let detail = call(address, "GET", &path, &[], "")?.ok()?;
+        let attempts = detail["attempts"].as_array().context("no attempts")?;
+        if attempts.iter().filter(|attempt| attempt["outcome"] == "succeeded").count() != 1 {
+            account.doubled.push(format!("{id} {key} succeeded more than once: {attempts:?}"));
+        }
+        let attempt = detail["attempt"].as_u64().unwrap_or(0) as u32;
+        let word = detail["result"]["word"].as_str().unwrap_or_default();
         let given = words.get(&(id, key)).map(Vec::as_slice).unwrap_or_default();
         account.results += 1;
         if !given.iter().any(|call| call.attempt == attempt && call.word == word) {

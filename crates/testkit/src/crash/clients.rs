@@ -58,26 +58,26 @@ pub(super) struct Load {
 /// Stores the workflows that the clients start.
 pub(super) fn store_workflows(address: &str, sink: &str) -> anyhow::Result<Vec<String>> {
     let http = |id: &str, path: &str, after: &[&str]| {
-        json!({ "id": id, "action": "http", "depends_on": after, "timeout_ms": 5000,
+        json!({ "id": id, "name": id, "action": "http", "depends_on": after, "timeout_ms": 5000,
             "input": { "url": format!("http://{sink}{path}"), "body": { "step": id } },
             "retry": { "max": 8, "backoff_ms": 20 } })
     };
     let dag = json!({ "name": "dag", "steps": [
         http("a", "/ok", &[]), http("b", "/flaky", &[]), http("c", "/slow?ms=60", &[]),
-        { "id": "join", "action": "transform", "depends_on": ["a", "b", "c"],
+        { "id": "join", "name": "join", "action": "transform", "depends_on": ["a", "b", "c"],
           "input": { "set": { "words": "{{ [steps.a.output.word, steps.b.output.word, steps.c.output.word] }}" } } },
-        { "id": "pause", "action": "wait", "depends_on": ["join"], "input": { "ms": 40 } },
+        { "id": "pause", "name": "pause", "action": "wait", "depends_on": ["join"], "input": { "ms": 40 } },
         http("end", "/ok", &["pause"]),
     ] });
     let items = json!({ "name": "items", "steps": [
-        { "id": "each", "action": "http", "for_each": { "items": [1, 2, 3, 4], "concurrency": 2 }, "depends_on": [],
+        { "id": "each", "name": "each", "action": "http", "for_each": { "items": [1, 2, 3, 4], "concurrency": 2 }, "depends_on": [],
           "input": { "url": format!("http://{sink}/flaky"), "body": "{{ item }}" },
           "retry": { "max": 8, "backoff_ms": 10 } },
         http("end", "/ok", &["each"]),
     ] });
     let gated = json!({ "name": "gated", "steps": [
         http("before", "/ok", &[]),
-        { "id": "gate", "action": "approval", "depends_on": ["before"] },
+        { "id": "gate", "name": "gate", "action": "approval", "depends_on": ["before"] },
         http("after", "/ok", &["gate"]),
     ] });
     let mut ids = Vec::new();

@@ -39,13 +39,20 @@ impl Traces {
     /// Starts sending, if an endpoint is configured.
     pub fn start(config: &Config) -> Result<Option<(Self, BoxedLayer)>, StartError> {
         let telemetry = &config.telemetry;
-        let Some(endpoint) = telemetry.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) else {
+        let Some(endpoint) = telemetry
+            .otlp_endpoint
+            .as_deref()
+            .filter(|endpoint| !endpoint.is_empty())
+        else {
             return Ok(None);
         };
         let client = config.executors(true)?.client()?.for_operator();
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Sender { client, runtime: Handle::current() })
+            .with_http_client(Sender {
+                client,
+                runtime: Handle::current(),
+            })
             .with_protocol(Protocol::HttpJson)
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .with_timeout(TIMEOUT)
@@ -55,7 +62,11 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(sampler)
-            .with_resource(Resource::builder().with_service_name(telemetry.service_name.clone()).build())
+            .with_resource(
+                Resource::builder()
+                    .with_service_name(telemetry.service_name.clone())
+                    .build(),
+            )
             .build();
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("quintet"))

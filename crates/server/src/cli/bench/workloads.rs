@@ -37,7 +37,7 @@ pub(super) fn machine(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
 
 /// A step that does nothing.
 fn noop(id: &str, after: &[String]) -> Value {
-    if after.is_empty() { json!({ "id": id, "action": "noop" }) } else { json!({ "id": id, "action": "noop", "depends_on": after }) }
+    if after.is_empty() { json!({ "id": id, "name": id, "action": "noop" }) } else { json!({ "id": id, "name": id, "action": "noop", "depends_on": after }) }
 }
 
 fn chain_of_ten() -> Value {
@@ -223,7 +223,7 @@ pub(super) async fn fan_out(report: &mut Report, dir: &Path) -> anyhow::Result<(
 pub(super) async fn waiting(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
     let server = Server::start(dir).await?;
     let mut connection = Connection::open(&server.address).await?;
-    let gated = json!({ "name": "gated", "steps": [{ "id": "a", "action": "noop", "requires_approval": true }] });
+    let gated = json!({ "name": "gated", "steps": [{ "id": "a", "name": "a", "action": "noop", "requires_approval": true }] });
     let body: Value = serde_json::from_str(&create(&mut connection, &gated).await?)?;
     let batch = json!({ "runs": vec![body; 1000] }).to_string();
     connection.call("POST", "/v1/runs/batch", &batch).await?.json()?;

@@ -88,7 +88,7 @@ impl Happening {
             What::Succeeded => format!("succeeded{in_time}"),
             What::Retrying { attempt, error, at } => {
                 let wait = at.zip(self.at).map(|(at, now)| format!(" in {}", duration(at.ms_since(now))));
-                format!("attempt {attempt} failed: {error}; again{}", wait.unwrap_or_default())
+                format!("attempt {attempt} failed: {error}; next attempt{}", wait.unwrap_or_default())
             }
             What::Lost => "lost with its process; it is made again".to_owned(),
             What::Failed { error } => format!("FAILED{in_time}: {error}"),
@@ -135,7 +135,7 @@ mod tests {
         let at = "2026-11-21T10:00:00Z";
         let retry = json!({"event": "step.retrying", "step": "pay", "attempt": 1, "at": at,
             "error": "http status 503", "retry_at": "2026-11-21T10:00:01.5Z"});
-        assert_eq!(words(retry, None).unwrap(), "attempt 1 failed: http status 503; again in 1.5s");
+        assert_eq!(words(retry, None).unwrap(), "attempt 1 failed: http status 503; next attempt in 1.5s");
         let ended = json!({"event": "step.succeeded", "step": "pay", "at": at});
         assert_eq!(words(ended, Some(320)).unwrap(), "succeeded in 320ms");
         let skipped = json!({"event": "step.skipped", "step": "gift", "cause": "condition_false"});

@@ -1,38 +1,32 @@
 //! Progress for pipes and logs: one line for each thing that happened, with the time since the start.
 
-use std::collections::HashMap;
-
 use quintet_core::time::Time;
 
-use super::happening::{Happening, What};
-use super::watch::View;
+use super::happening::Happening;
+use super::watch::{Manner, View};
 use crate::cli::output::print_line;
 
 /// Prints lines.
 pub struct Lines {
     started: Option<Time>,
-    begun: HashMap<String, Time>,
+    width: usize,
 }
 
 impl Lines {
     /// For a run that was accepted at `started`.
-    pub fn new(run: &str, name: &str, started: Option<Time>) -> Self {
-        let name = if name.is_empty() { String::new() } else { format!(" of {name}") };
+    pub fn new(run: &str, manner: &Manner<'_>, started: Option<Time>) -> Self {
+        let name = if manner.name.is_empty() { String::new() } else { format!(" of {}", manner.name) };
         // A reader that has gone away is found out at the next line.
         let _ = print_line(&format!("{run}{name}"));
-        Self { started, begun: HashMap::new() }
+        Self { started, width: manner.width }
     }
 }
 
 impl View for Lines {
-    fn show(&mut self, happening: &Happening) -> anyhow::Result<()> {
-        if let (What::Started { .. } | What::Expanded { .. } | What::Waiting { .. }, Some(at)) = (&happening.what, happening.at) {
-            self.begun.entry(happening.step.clone()).or_insert(at);
-        }
-        let took = self.begun.get(&happening.step).zip(happening.at).map(|(begun, at)| at.ms_since(*begun));
+    fn show(&mut self, happening: &Happening, took: Option<u64>) -> anyhow::Result<()> {
         let since = self.started.zip(happening.at).map_or(0, |(started, at)| at.ms_since(started));
         let subject = if happening.step.is_empty() { "run" } else { &happening.step };
-        print_line(&format!("+{:<7} {subject:<18} {}", seconds(since), happening.words(took)))
+        print_line(&format!("+{:<7} {subject:<width$}  {}", seconds(since), happening.words(took), width = self.width))
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use quintet_core::time::Time;
 
 use super::happening::{Happening, What};
-use super::watch::View;
-use crate::cli::output::{Hue, paint};
+use super::watch::{Manner, View};
+use crate::cli::output::{Hue, paint, print_line};
 
 /// Steps with a line of their own; with more the screen would scroll.
 const SHOWN: usize = 12;
@@ -20,19 +19,24 @@ pub struct Live {
     active: HashMap<String, Active>,
     /// For each `for_each` step, items ended and items in all.
     fans: HashMap<String, (usize, usize)>,
+    width: usize,
 }
 
 struct Active {
     bar: ProgressBar,
-    since: Option<Time>,
     attempts: u64,
 }
 
 impl Live {
-    /// For a run that was accepted at `started`.
-    pub fn new(run: &str, name: &str, _started: Option<Time>) -> Self {
-        let live = Self { bars: MultiProgress::new(), active: HashMap::new(), fans: HashMap::new() };
-        let name = if name.is_empty() { "run" } else { name };
+    /// For a run.
+    pub fn new(run: &str, manner: &Manner<'_>) -> Self {
+        let live = Self {
+            bars: MultiProgress::new(),
+            active: HashMap::new(),
+            fans: HashMap::new(),
+            width: manner.width,
+        };
+        let name = if manner.name.is_empty() { "run" } else { manner.name };
         live.line(&format!("{name}  {}", paint(Hue::Dim, run)));
         live
     }
@@ -43,13 +47,18 @@ impl Live {
     }
 
     fn begin(&mut self, happening: &Happening, message: String) {
+        // Items have no line of their own: their step's line counts them.
+        if parent(&happening.step).is_some() {
+            return;
+        }
         let (bars, shown) = (&self.bars, self.active.values().filter(|active| !active.bar.is_hidden()).count());
         let active = self.active.entry(happening.step.clone()).or_insert_with(|| {
             let bar = if shown < SHOWN { bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
             bar.set_style(style());
-            bar.set_prefix(happening.step.clone());
+            bar.set_prefix(format!("{:<width$}", happening.step, width = self.width));
+            bar.set_message(message.clone());
             bar.enable_steady_tick(TICK);
-            Active { bar, since: happening.at, attempts: 0 }
+            Active { bar, attempts: 0 }
         });
         if let What::Started { .. } = happening.what {
             active.attempts += 1;
@@ -57,9 +66,8 @@ impl Live {
         active.bar.set_message(message);
     }
 
-    fn finish(&mut self, happening: &Happening, mark: String) {
+    fn finish(&mut self, happening: &Happening, took: Option<u64>, mark: &str) {
         let active = self.active.remove(&happening.step);
-        let took = active.as_ref().and_then(|active| Some(happening.at?.ms_since(active.since?)));
         let mut words = happening.words(took);
         if let Some(active) = active {
             active.bar.finish_and_clear();
@@ -79,7 +87,11 @@ impl Live {
                 return;
             }
         }
-        self.line(&format!("{mark} {:<18} {words}", happening.step));
+        self.entry(mark, &happening.step, &words);
+    }
+
+    fn entry(&self, mark: &str, step: &str, words: &str) {
+        self.line(&format!("{mark} {step:<width$}  {words}", width = self.width));
     }
 }
 
@@ -89,12 +101,12 @@ fn parent(step: &str) -> Option<&str> {
 }
 
 fn style() -> ProgressStyle {
-    let style = ProgressStyle::with_template("{spinner:.blue} {prefix:<18} {wide_msg} {elapsed:.dim}");
+    let style = ProgressStyle::with_template("{spinner:.blue} {prefix}  {wide_msg} {elapsed:.dim}");
     style.unwrap_or_else(|_| ProgressStyle::default_spinner()).tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "])
 }
 
 impl View for Live {
-    fn show(&mut self, happening: &Happening) -> anyhow::Result<()> {
+    fn show(&mut self, happening: &Happening, took: Option<u64>) -> anyhow::Result<()> {
         match &happening.what {
             What::Started { attempt: 1 } => self.begin(happening, "running".to_owned()),
             What::Expanded { items } => {
@@ -106,15 +118,15 @@ impl View for Live {
             }
             What::Retrying { .. } => {
                 let words = happening.words(None);
-                self.line(&format!("{} {:<18} {words}", paint(Hue::Waiting, "↻"), happening.step));
+                self.entry(&paint(Hue::Waiting, "↻"), &happening.step, &words);
                 self.begin(happening, words);
             }
-            What::Succeeded => self.finish(happening, paint(Hue::Good, "✔")),
-            What::Failed { .. } => self.finish(happening, paint(Hue::Bad, "✘")),
-            What::Skipped { .. } => self.finish(happening, paint(Hue::Dim, "–")),
+            What::Succeeded => self.finish(happening, took, &paint(Hue::Good, "✔")),
+            What::Failed { .. } => self.finish(happening, took, &paint(Hue::Bad, "✘")),
+            What::Skipped { .. } => self.finish(happening, took, &paint(Hue::Dim, "–")),
             What::Decided { granted, .. } => {
                 let hue = if *granted { Hue::Good } else { Hue::Bad };
-                self.finish(happening, paint(hue, "●"));
+                self.finish(happening, took, &paint(hue, "●"));
             }
             What::Note(text) => self.line(&format!("  {text}")),
         }
@@ -125,7 +137,8 @@ impl View for Live {
         for active in self.active.values() {
             active.bar.finish_and_clear();
         }
-        Ok(self.bars.clear()?)
+        self.bars.clear()?;
+        print_line("")
     }
 
     fn aside(&mut self, hide: bool) {

@@ -1,5 +1,6 @@
 //! Watching a run until it is over, somebody interrupts, or nobody answers any more.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 
 use quintet_client::{Client, Decision, Error, Followed, Follower, Run, RunStatus};
@@ -24,8 +25,8 @@ pub enum End {
 
 /// How a run is shown.
 pub trait View {
-    /// Something happened.
-    fn show(&mut self, happening: &Happening) -> anyhow::Result<()>;
+    /// Something happened; when it is the end of a step, `took` is how long that was under way.
+    fn show(&mut self, happening: &Happening, took: Option<u64>) -> anyhow::Result<()>;
     /// Nothing more will.
     fn end(&mut self) -> anyhow::Result<()>;
     /// Leaves the screen to a question.
@@ -39,20 +40,62 @@ pub struct Watch<'a> {
     events: Follower,
     view: Option<Box<dyn View>>,
     asker: Asker,
+    clock: Clock,
+}
+
+/// How a run is to be shown.
+pub struct Manner<'a> {
+    /// Name of the workflow.
+    pub name: &'a str,
+    /// Characters of the longest name of a step.
+    pub width: usize,
+    /// Print JSON and nothing else.
+    pub json: bool,
+    /// Agree to every step that asks.
+    pub approve_all: bool,
+}
+
+/// How long each step was under way, from its first attempt to its end.
+#[derive(Debug, Default)]
+pub struct Clock {
+    begun: HashMap<String, Time>,
+    took: HashMap<String, u64>,
+}
+
+impl Clock {
+    fn note(&mut self, happening: &Happening) -> Option<u64> {
+        let at = happening.at?;
+        let ends = matches!(happening.what, What::Succeeded | What::Failed { .. } | What::Decided { .. });
+        if ends {
+            let took = at.ms_since(self.begun.remove(&happening.step)?);
+            self.took.insert(happening.step.clone(), took);
+            return Some(took);
+        }
+        if matches!(happening.what, What::Started { .. } | What::Expanded { .. } | What::Waiting { .. } | What::Asked) {
+            self.begun.entry(happening.step.clone()).or_insert(at);
+        }
+        None
+    }
+
+    /// Milliseconds, of a step that has ended.
+    pub fn took(&self, step: &str) -> Option<u64> {
+        self.took.get(step).copied()
+    }
 }
 
 impl<'a> Watch<'a> {
     /// Watches a run that was just started.
-    pub fn new(client: &'a Client, run: &Run, name: &str, json: bool, approve_all: bool) -> Self {
+    pub fn new(client: &'a Client, run: &Run, manner: &Manner<'_>) -> Self {
         let started = Time::parse_rfc3339(&run.created_at);
+        let json = manner.json;
         let is_screen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let view: Option<Box<dyn View>> = match (json, is_screen) {
             (true, _) => None,
-            (false, true) => Some(Box::new(Live::new(&run.id, name, started))),
-            (false, false) => Some(Box::new(Lines::new(&run.id, name, started))),
+            (false, true) => Some(Box::new(Live::new(&run.id, manner))),
+            (false, false) => Some(Box::new(Lines::new(&run.id, manner, started))),
         };
-        let asker = Asker::new(client, &run.id, approve_all, is_screen && !json && std::io::stdin().is_terminal());
-        Self { client, run: run.id.clone(), events: client.runs().follow_events(&run.id), view, asker }
+        let asker = Asker::new(client, &run.id, manner.approve_all, is_screen && !json && std::io::stdin().is_terminal());
+        Self { client, run: run.id.clone(), events: client.runs().follow_events(&run.id), view, asker, clock: Clock::default() }
     }
 
     /// Shows what happens until nothing more does.
@@ -84,8 +127,9 @@ impl<'a> Watch<'a> {
             print_json_line(&value)?;
         }
         let Some(happening) = Happening::read(&value) else { return Ok(()) };
+        let took = self.clock.note(&happening);
         if let Some(view) = &mut self.view {
-            view.show(&happening)?;
+            view.show(&happening, took)?;
         }
         match happening.what {
             What::Asked if self.asker.agrees_to_all() => self.decide(&happening.step, true).await?,
@@ -127,7 +171,7 @@ impl<'a> Watch<'a> {
         if self.view.is_none() {
             print_json_line(&serde_json::json!({ "type": "run", "run": run }))?;
         } else if end == End::Finished {
-            summary::print(self.client, &run).await?;
+            summary::print(self.client, &run, &self.clock).await?;
         } else if run.status == RunStatus::WaitingApproval {
             print_line("the run waits for an approval")?;
         }

@@ -58,22 +58,25 @@ pub(super) async fn run(client: &Client, id: &str, json: bool) -> anyhow::Result
         print_line(&format!("context   {}", excerpt(&run.context.to_string(), 200)))?;
     }
     print_line("")?;
-    print_steps(client, &run).await
+    print_steps(client, &run, |_| None).await
 }
 
 pub(super) async fn steps(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(&client.runs().all_steps(id, usize::MAX).await?);
     }
-    print_steps(client, &client.runs().get(id).await?).await
+    print_steps(client, &client.runs().get(id).await?, |_| None).await
 }
 
-/// A table of the steps of a run.
-pub async fn print_steps(client: &Client, run: &Run) -> anyhow::Result<()> {
+/// A table of the steps of a run, and of those items that failed. `took` says how long a step was under way; where it
+/// does not know, that is taken from the last attempt.
+pub async fn print_steps(client: &Client, run: &Run, took: impl Fn(&str) -> Option<u64>) -> anyhow::Result<()> {
     let steps = client.runs().all_steps(&run.id, ROWS + 1).await?;
     let outputs: HashMap<&str, &str> =
         run.steps.iter().filter_map(|step| Some((step.step_id.as_str(), step.output.as_deref()?))).collect();
-    let rows = steps.iter().take(ROWS).map(|step| step_row(step, &outputs));
+    let is_shown = |step: &&Value| step.get("item").is_none() || step.get("error").is_some();
+    let shown: Vec<&Value> = steps.iter().filter(is_shown).collect();
+    let rows = shown.iter().take(ROWS).map(|step| step_row(step, &outputs, &took));
     print_table(&["STEP", "ACTION", "STATUS", "ATTEMPTS", "TOOK", "RESULT"], rows.collect(), "no steps")?;
     if steps.len() > ROWS {
         print_line(&format!("... and more; `quintet runs steps {} --json` has them all", run.id))?;
@@ -81,7 +84,7 @@ pub async fn print_steps(client: &Client, run: &Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn step_row(step: &Value, outputs: &HashMap<&str, &str>) -> Vec<Cell> {
+fn step_row(step: &Value, outputs: &HashMap<&str, &str>, took: impl Fn(&str) -> Option<u64>) -> Vec<Cell> {
     let text = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |field: &Value| field.as_u64().filter(|number| *number > 0).map(|number| number.to_string());
     let items = step.get("items").and_then(|items| {
@@ -91,8 +94,8 @@ fn step_row(step: &Value, outputs: &HashMap<&str, &str>) -> Vec<Cell> {
     let output = || outputs.get(text("id")).map(|output| (*output).to_owned());
     let error = Some(text("error")).filter(|error| !error.is_empty()).map(str::to_owned);
     let result = error.or_else(output).or(items).unwrap_or_default();
-    // From ready to done, retries and the waits between them included: that is what the run spent on it.
-    let took = between(text("ready_at"), text("finished_at")).map(duration);
+    let last = || between(text("started_at"), text("finished_at"));
+    let took = took(text("id")).or_else(last).map(duration);
     vec![
         Cell::new(text("id")),
         Cell::new(text("action")),

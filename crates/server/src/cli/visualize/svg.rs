@@ -14,6 +14,8 @@ const LAYER_GAP: f64 = 56.0;
 const LABEL_SIZE: f64 = 14.0;
 const SMALL_SIZE: f64 = 11.0;
 const LINE: f64 = 16.0;
+/// How much wider bold text is.
+const BOLD: f64 = 1.12;
 
 /// One node, measured.
 struct Card<'a> {
@@ -161,7 +163,7 @@ impl<'a> Card<'a> {
         lines.extend(node.when.as_ref().map(|when| format!("if {}", shorten(when, 44))));
         lines.extend(node.join.as_ref().map(|join| format!("join: {join}")));
         lines.extend(node.note.as_ref().map(|note| shorten(note, 48)));
-        let widest = lines.iter().map(|line| text_width(line, SMALL_SIZE)).fold(text_width(&label, LABEL_SIZE), f64::max);
+        let widest = lines.iter().map(|line| text_width(line, SMALL_SIZE)).fold(BOLD * text_width(&label, LABEL_SIZE), f64::max);
         let height = 30.0 + LINE * lines.len() as f64 + 4.0;
         Self { node, label, lines, width: (widest + 36.0).max(110.0), height }
     }
