@@ -69,7 +69,7 @@ impl Error {
 
 /// A refusal, read from either of the API's two forms: JSON with a code, or the original's plain text.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{}{message}", prefix(field.as_deref()))]
+#[error("{}{message}", prefix(field.as_deref(), message))]
 pub struct ApiError {
     /// HTTP status.
     pub status: StatusCode,
@@ -83,8 +83,12 @@ pub struct ApiError {
     pub body: Option<Value>,
 }
 
-fn prefix(field: Option<&str>) -> String {
-    field.map(|field| format!("{field}: ")).unwrap_or_default()
+/// The field, unless the message names it itself.
+fn prefix(field: Option<&str>, message: &str) -> String {
+    match field {
+        Some(field) if !message.contains(field) => format!("{field}: "),
+        _ => String::new(),
+    }
 }
 
 impl ApiError {
@@ -125,6 +129,11 @@ mod tests {
         let error = ApiError::read(StatusCode::BAD_REQUEST, body);
         assert_eq!(error.code.as_deref(), Some("invalid_workflow"));
         assert_eq!(error.to_string(), "steps[1].depends_on[0]: unknown step \"x\"");
+        let twice = br#"{"error":{"message":"status: must be one of A, B","field":"status"}}"#;
+        assert_eq!(
+            ApiError::read(StatusCode::BAD_REQUEST, twice).to_string(),
+            "status: must be one of A, B"
+        );
     }
 
     #[test]

@@ -20,7 +20,12 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub fn new(budget: usize) -> Self {
-        Self { runs: HashMap::new(), budget, weight: 0, trim_at: budget }
+        Self {
+            runs: HashMap::new(),
+            budget,
+            weight: 0,
+            trim_at: budget,
+        }
     }
 
     pub fn get(&self, run: RunId) -> Option<&Arc<RunState>> {

@@ -34,7 +34,9 @@ async fn until(engine: &Engine, run: RunId, done: impl Fn(&RunState) -> bool) ->
             let _ = tokio::time::timeout(Duration::from_millis(50), watch.changed()).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), follow).await.expect("the run gets there")
+    tokio::time::timeout(Duration::from_secs(20), follow)
+        .await
+        .expect("the run gets there")
 }
 
 async fn ended(engine: &Engine, run: RunId) -> Arc<RunState> {
@@ -51,7 +53,11 @@ async fn a_run_of_inline_steps_ends_and_its_watch_hears_of_it() {
     let steps = vec![step("a", "noop", json!(1)), step("b", "NOOP", json!(2))];
     let started = rig.engine.start_runs(vec![begin(steps)], None, true).await.unwrap();
     let mut watch = started.runs[0].watch.clone().unwrap();
-    let heard = watch.wait_for(|progress| progress.finished.is_some()).await.unwrap().clone();
+    let heard = watch
+        .wait_for(|progress| progress.finished.is_some())
+        .await
+        .unwrap()
+        .clone();
     assert_eq!(heard.finished.unwrap().status, RunStatus::Complete);
 }
 
@@ -74,7 +80,10 @@ async fn more_steps_than_slots_all_run_and_never_more_at_a_time() {
     for released in 0..20 {
         until(&rig.engine, run, |state| state.claims() == (20 - released).min(3)).await;
         rig.gate.add_permits(1);
-        until(&rig.engine, run, |state| state.claims() != 3 || rig.seen.lock().unwrap().len() > released as usize + 3).await;
+        until(&rig.engine, run, |state| {
+            state.claims() != 3 || rig.seen.lock().unwrap().len() > released as usize + 3
+        })
+        .await;
     }
     assert_eq!(ended(&rig.engine, run).await.status, RunStatus::Complete);
     assert_eq!(rig.seen.lock().unwrap().len(), 20);
@@ -85,7 +94,11 @@ async fn a_retry_waits_for_its_time_and_then_succeeds() {
     let rig = rig(memory(), 1);
     rig.gate.add_permits(10);
     let mut slow = step("a", "slow", json!({ "failures": 2 }));
-    slow.retry = RetryPolicy { max_attempts: 3, delay_ms: 20, ..RetryPolicy::default() };
+    slow.retry = RetryPolicy {
+        max_attempts: 3,
+        delay_ms: 20,
+        ..RetryPolicy::default()
+    };
     let run = start(&rig.engine, begin(vec![slow])).await;
     let state = ended(&rig.engine, run).await;
     assert_eq!((state.status, state.nodes[0].attempt), (RunStatus::Complete, 3));
@@ -96,7 +109,10 @@ async fn a_failed_commit_tells_the_caller_and_starts_nothing() {
     let store = Faulty::new(memory());
     let rig = rig(store.clone(), 1);
     store.fail.store(1, Ordering::SeqCst);
-    let refused = rig.engine.start_runs(vec![begin(vec![step("a", "slow", json!({}))])], None, false).await;
+    let refused = rig
+        .engine
+        .start_runs(vec![begin(vec![step("a", "slow", json!({}))])], None, false)
+        .await;
     assert!(matches!(refused, Err(EngineError::Unavailable(_))));
     assert!(rig.seen.lock().unwrap().is_empty());
     let page = store.runs(NAMESPACE, &RunFilter::default(), None, 10).await.unwrap();
@@ -110,7 +126,11 @@ async fn a_failed_commit_tells_the_caller_and_starts_nothing() {
 async fn an_answer_that_could_not_be_stored_is_offered_again() {
     let store = Faulty::new(memory());
     let rig = rig(store.clone(), 1);
-    let run = start(&rig.engine, begin(vec![step("a", "slow", json!({})), step("b", "noop", json!(1))])).await;
+    let run = start(
+        &rig.engine,
+        begin(vec![step("a", "slow", json!({})), step("b", "noop", json!(1))]),
+    )
+    .await;
     until(&rig.engine, run, |state| state.nodes[1].status.is_settled()).await;
     store.fail.store(3, Ordering::SeqCst);
     rig.gate.add_permits(1);
@@ -128,10 +148,17 @@ async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
     rig.gate.add_permits(1);
     let state = ended(&rig.engine, run).await;
     assert_eq!((state.status, state.nodes[0].attempt), (RunStatus::Complete, 1));
-    let key = Idempotency { scope: "start".into(), key: "k".into(), request: [1; 32] };
+    let key = Idempotency {
+        scope: "start".into(),
+        key: "k".into(),
+        request: [1; 32],
+    };
     store.execute_then_fail.store(1, Ordering::SeqCst);
     let again = begin(vec![step("a", "noop", json!(1))]);
-    let unknown = rig.engine.start_runs(vec![again.clone()], Some(key.clone()), false).await;
+    let unknown = rig
+        .engine
+        .start_runs(vec![again.clone()], Some(key.clone()), false)
+        .await;
     assert!(matches!(unknown, Err(EngineError::Unknown(_))));
     let replayed = rig.engine.start_runs(vec![again], Some(key), false).await.unwrap();
     assert!(replayed.replayed);
@@ -144,16 +171,33 @@ async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
 async fn sixty_four_starts_under_one_key_make_one_run() {
     let store = memory();
     let rig = Arc::new(rig(Arc::clone(&store), 1));
-    let key = Idempotency { scope: "start".into(), key: "k".into(), request: [1; 32] };
+    let key = Idempotency {
+        scope: "start".into(),
+        key: "k".into(),
+        request: [1; 32],
+    };
     let starts = (0..64).map(|_| {
         let (rig, key) = (Arc::clone(&rig), key.clone());
-        async move { rig.engine.start_runs(vec![begin(vec![step("a", "noop", json!(1))])], Some(key), false).await }
+        async move {
+            rig.engine
+                .start_runs(vec![begin(vec![step("a", "noop", json!(1))])], Some(key), false)
+                .await
+        }
     });
     let answers = futures_util::future::join_all(starts).await;
-    let ids: std::collections::HashSet<RunId> = answers.iter().map(|answer| answer.as_ref().unwrap().runs[0].id).collect();
+    let ids: std::collections::HashSet<RunId> = answers
+        .iter()
+        .map(|answer| answer.as_ref().unwrap().runs[0].id)
+        .collect();
     assert_eq!(ids.len(), 1);
-    let other = Idempotency { request: [2; 32], ..key };
-    let mismatch = rig.engine.start_runs(vec![begin(vec![step("a", "noop", json!(2))])], Some(other), false).await;
+    let other = Idempotency {
+        request: [2; 32],
+        ..key
+    };
+    let mismatch = rig
+        .engine
+        .start_runs(vec![begin(vec![step("a", "noop", json!(2))])], Some(other), false)
+        .await;
     assert!(matches!(mismatch, Err(EngineError::IdempotencyMismatch)));
 }
 
@@ -233,7 +277,10 @@ async fn another_namespace_sees_no_run() {
     let rig = rig(memory(), 1);
     let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
     let foreign = "other".into();
-    assert!(matches!(rig.engine.state(&foreign, run).await, Err(EngineError::RunNotFound(_))));
+    assert!(matches!(
+        rig.engine.state(&foreign, run).await,
+        Err(EngineError::RunNotFound(_))
+    ));
     let cancel = Command::Cancel { by: None, reason: None };
     let refused = rig.engine.command(&foreign, run, cancel).await;
     assert!(matches!(refused, Err(EngineError::RunNotFound(_))));
@@ -256,7 +303,10 @@ async fn a_store_that_refuses_for_good_is_reported_as_fatal_with_its_reason() {
     let store = Faulty::new(memory());
     let rig = rig(store.clone(), 1);
     store.refuse.store(1, Ordering::SeqCst);
-    let refused = rig.engine.start_runs(vec![begin(vec![step("a", "noop", json!(1))])], None, false).await;
+    let refused = rig
+        .engine
+        .start_runs(vec![begin(vec![step("a", "noop", json!(1))])], None, false)
+        .await;
     assert!(matches!(refused, Err(EngineError::Internal(_))));
     assert_eq!(rig.engine.failed().await, "a flush failed: restart");
 }

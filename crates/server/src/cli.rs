@@ -31,7 +31,12 @@ use clap::Parser;
 
 /// Quintet runs multi-step work to the end, whatever crashes.
 #[derive(Debug, Parser)]
-#[command(name = "quintet", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "quintet",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -95,7 +100,9 @@ fn usual(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     }
     if arguments.get(1).is_some_and(|command| command == "serve") {
         for argument in arguments.iter_mut().skip(2) {
-            let single = argument.to_str().filter(|text| *text == "-config" || text.starts_with("-config="));
+            let single = argument
+                .to_str()
+                .filter(|text| *text == "-config" || text.starts_with("-config="));
             if let Some(text) = single {
                 *argument = format!("-{text}").into();
             }
@@ -122,7 +129,12 @@ mod tests {
 
     #[test]
     fn a_bare_config_serves_with_one_dash_and_with_two() {
-        for line in ["quintet -config f", "quintet --config f", "quintet serve -config f", "quintet serve --config f"] {
+        for line in [
+            "quintet -config f",
+            "quintet --config f",
+            "quintet serve -config f",
+            "quintet serve --config f",
+        ] {
             assert_eq!(words(line), ["quintet", "serve", "--config", "f"], "{line}");
         }
         assert_eq!(words("quintet -config=f"), ["quintet", "serve", "--config=f"]);

@@ -208,18 +208,27 @@ mod tests {
             let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert!(page.starts_with(&format!("# {code}\n")), "{code}");
             assert!(page.contains(&format!("HTTP {}", code.status().as_u16())), "{code}");
-            let retryable = if code.is_retryable() { "Retryable: yes" } else { "Retryable: no" };
+            let retryable = if code.is_retryable() {
+                "Retryable: yes"
+            } else {
+                "Retryable: no"
+            };
             assert!(page.contains(retryable), "{code}: {retryable}");
         }
     }
 
     #[test]
     fn every_page_has_a_code() {
-        let names = std::fs::read_dir(pages()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = std::fs::read_dir(pages())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         for name in names {
             let name = name.to_string_lossy().into_owned();
             let stem = name.strip_suffix(".md").unwrap_or(&name);
-            assert!(ALL.iter().any(|code| code.as_str() == stem) || stem == "README", "{name}");
+            assert!(
+                ALL.iter().any(|code| code.as_str() == stem) || stem == "README",
+                "{name}"
+            );
         }
     }
 

@@ -59,9 +59,17 @@ mod tests {
         let described = openapi();
         let paths = described["paths"].as_object().unwrap().iter();
         let described: BTreeSet<(String, String)> = paths
-            .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())))
+            .flat_map(|(path, methods)| {
+                methods
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|method| (method.clone(), path.clone()))
+            })
             .collect();
-        let served = ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
+        let served = ROUTES
+            .iter()
+            .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
         assert_eq!(described, served.collect());
     }
 
@@ -75,7 +83,10 @@ mod tests {
             assert!(description.pointer(pointer).is_some(), "{reference}");
         }
         for name in description["components"]["schemas"].as_object().unwrap().keys() {
-            assert!(references.contains(&format!("#/components/schemas/{name}")), "{name} is used nowhere");
+            assert!(
+                references.contains(&format!("#/components/schemas/{name}")),
+                "{name} is used nowhere"
+            );
         }
     }
 
@@ -96,7 +107,10 @@ mod tests {
         let mut ids = BTreeSet::new();
         for (path, methods) in description["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
-                assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
+                assert!(
+                    ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                    "{method} {path}"
+                );
                 let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
                 let named = parameters.iter().filter(|parameter| parameter["in"] == "path");
                 assert_eq!(named.count(), path.matches('{').count(), "{method} {path}");

@@ -49,7 +49,11 @@ pub fn torment(binary: &Path, plan: &Plan, progress: impl Fn(u32, &str)) -> anyh
         }
         let server = Server::start(binary, dir.path()).context("the server does not come back")?;
         let lifetime = Duration::from_secs_f64(random.log_uniform(0.05, 1.5));
-        let load = clients::Load { address: server.address.clone(), workflows: workflows.clone(), lifetime };
+        let load = clients::Load {
+            address: server.address.clone(),
+            workflows: workflows.clone(),
+            lifetime,
+        };
         let seeds: Vec<u64> = (0..plan.clients).map(|_| random.bits()).collect();
         let stop = random.below(10) == 0;
         clients::run(&load, &journal, &seeds, || {
@@ -68,7 +72,10 @@ pub fn torment(binary: &Path, plan: &Plan, progress: impl Fn(u32, &str)) -> anyh
     Ok(account)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the moment of a crash is a moment by the clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the moment of a crash is a moment by the clock"
+)]
 fn kill_during_recovery(binary: &Path, data: &Path, random: &mut Random) -> anyhow::Result<()> {
     let mut child = Server::spawn(binary, data)?;
     std::thread::sleep(Duration::from_secs_f64(random.log_uniform(0.001, 0.2)));

@@ -32,13 +32,7 @@ impl Answer {
 }
 
 /// Sends a request and reads its answer. Any error leaves open whether the request took effect.
-pub fn call(
-    address: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> anyhow::Result<Answer> {
+pub fn call(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.set_nodelay(true)?;
@@ -49,8 +43,14 @@ pub fn call(
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
     (&stream).write_all(request.as_bytes())?;
     let (head, body) = read_message(&mut BufReader::new(&stream))?;
-    let status = head.first().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    Ok(Answer { status: status.context("no status")?, body })
+    let status = head
+        .first()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
+    Ok(Answer {
+        status: status.context("no status")?,
+        body,
+    })
 }
 
 /// Reads the lines of a head and the body that its `content-length` announces.
@@ -67,7 +67,9 @@ pub(crate) fn read_message(reader: &mut impl BufRead) -> anyhow::Result<(Vec<Str
         }
         head.push(line.to_owned());
     }
-    let length = header(&head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+    let length = header(&head, "content-length")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     Ok((head, String::from_utf8_lossy(&body).into_owned()))

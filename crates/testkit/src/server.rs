@@ -31,16 +31,24 @@ impl Server {
 
     /// Starts the binary and does not wait for anything.
     pub fn spawn(binary: &Path, data: &Path) -> anyhow::Result<Child> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("server.log"))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(data.join("server.log"))?;
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        command.spawn().with_context(|| format!("{} cannot be started", binary.display()))
+        command
+            .spawn()
+            .with_context(|| format!("{} cannot be started", binary.display()))
     }
 
     /// Sends a signal by its name, for instance `STOP`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()?;
         anyhow::ensure!(status.success(), "kill -{name} failed");
         Ok(())
     }

@@ -41,7 +41,10 @@ impl Sink {
     /// time for each run and step), `/slow?ms=n` (after a while).
     pub fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let sink = Self { address: listener.local_addr()?.to_string(), calls: Arc::default() };
+        let sink = Self {
+            address: listener.local_addr()?.to_string(),
+            calls: Arc::default(),
+        };
         let (calls, script) = (Arc::clone(&sink.calls), Arc::new(Script::default()));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -71,13 +74,30 @@ fn serve(mut stream: &TcpStream, calls: &Mutex<Vec<Call>>, script: &Script) -> a
         *times += 1;
         *times == 1
     };
-    let word = if refuses { String::new() } else { format!("w{}", script.words.fetch_add(1, Ordering::Relaxed)) };
+    let word = if refuses {
+        String::new()
+    } else {
+        format!("w{}", script.words.fetch_add(1, Ordering::Relaxed))
+    };
     // Noted before it is answered: whatever Quintet has recorded, this list has too.
-    calls.lock().unwrap_or_else(PoisonError::into_inner).push(Call { run, step, attempt, word: word.clone() });
+    calls.lock().unwrap_or_else(PoisonError::into_inner).push(Call {
+        run,
+        step,
+        attempt,
+        word: word.clone(),
+    });
     if let Some(ms) = path.split_once("ms=").and_then(|(_, ms)| ms.parse().ok()) {
         std::thread::sleep(Duration::from_millis(ms));
     }
-    let (status, body) = if refuses { ("503 Busy", "{}".to_owned()) } else { ("200 OK", format!("{{\"word\":\"{word}\"}}")) };
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+    let (status, body) = if refuses {
+        ("503 Busy", "{}".to_owned())
+    } else {
+        ("200 OK", format!("{{\"word\":\"{word}\"}}"))
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
     Ok(())
 }

@@ -121,7 +121,11 @@ impl Decision<'_, '_> {
         let plan = Arc::clone(&self.state.plan);
         for n in 0..self.state.nodes.len() as u32 {
             let node = &self.state.nodes[n as usize];
-            let token = Token { run: self.state.id, node: n, attempt: node.attempt };
+            let token = Token {
+                run: self.state.id,
+                node: n,
+                attempt: node.attempt,
+            };
             let is_held = alive.contains(&node.owner) && (node.owner != self.cx.owner || held.contains(&token));
             if !node.is_claimed() || is_held {
                 continue;

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use quintet_core::apply::{apply_commit, create, seal};
-use quintet_core::command::Command;
+use quintet_core::command::{Command, Rejected};
 use quintet_core::effect::{Cx, Effect, Place, Placement};
 use quintet_core::event::{Created, Event, Meta};
 use quintet_core::id::{IdSource, RunId};
 use quintet_core::outcome::{Outcome, Success, Token, Work};
-use quintet_core::plan::{Plan, PlanSpec};
+use quintet_core::plan::{Plan, PlanSpec, StepSpec};
 use quintet_core::state::RunState;
 use quintet_core::step::{StepError, start, step};
 use quintet_core::time::Time;
@@ -145,7 +145,11 @@ impl Sim {
         for effect in effects {
             match effect {
                 Effect::Dispatch(work) => {
-                    assert!(self.dispatched.insert(work.token), "{:?} was handed out twice", work.token);
+                    assert!(
+                        self.dispatched.insert(work.token),
+                        "{:?} was handed out twice",
+                        work.token
+                    );
                     self.held.push(*work);
                 }
                 Effect::CancelAttempt(token) => self.let_go(token),
@@ -244,5 +248,27 @@ pub fn dag(edges: &[(&str, &[&str])]) -> PlanSpec {
     PlanSpec {
         steps: steps.collect(),
         ..PlanSpec::default()
+    }
+}
+
+pub fn by(name: &str) -> Option<String> {
+    Some(name.to_owned())
+}
+
+/// Changes one step of a plan.
+pub fn edit(mut spec: PlanSpec, key: &str, change: impl FnOnce(&mut StepSpec)) -> PlanSpec {
+    change(
+        spec.steps
+            .iter_mut()
+            .find(|step| step.key == key)
+            .expect("the step exists"),
+    );
+    spec
+}
+
+pub fn rejected(result: Result<Vec<Event>, StepError>) -> Rejected {
+    match result {
+        Err(StepError::Rejected(rejected)) => rejected,
+        other => panic!("not refused: {other:?}"),
     }
 }

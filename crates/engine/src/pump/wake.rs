@@ -72,7 +72,10 @@ impl Pump {
             self.local.push_back(request);
         }
         held.extend(self.local.iter().filter_map(|request| match request {
-            Request::Command { command: Command::Complete { token, .. }, .. } => Some(*token),
+            Request::Command {
+                command: Command::Complete { token, .. },
+                ..
+            } => Some(*token),
             _ => None,
         }));
         held

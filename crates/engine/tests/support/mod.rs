@@ -42,7 +42,9 @@ impl Faulty {
 }
 
 fn take(counter: &AtomicU32) -> bool {
-    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    counter
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+        .is_ok()
 }
 
 #[async_trait]
@@ -67,10 +69,22 @@ impl Store for Faulty {
     async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
         self.inner.run(namespace, id).await
     }
-    async fn commits(&self, namespace: &str, id: RunId, after: u64, limit: usize) -> Result<Vec<StoredCommit>, StoreError> {
+    async fn commits(
+        &self,
+        namespace: &str,
+        id: RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredCommit>, StoreError> {
         self.inner.commits(namespace, id, after, limit).await
     }
-    async fn runs(&self, namespace: &str, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<RunPage, StoreError> {
+    async fn runs(
+        &self,
+        namespace: &str,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, StoreError> {
         self.inner.runs(namespace, filter, before, limit).await
     }
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
@@ -94,7 +108,13 @@ impl Store for Faulty {
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
         self.inner.plan(digest).await
     }
-    async fn idempotency(&self, namespace: &str, scope: &str, key: &str, now: Time) -> Result<Option<IdempotencyRecord>, StoreError> {
+    async fn idempotency(
+        &self,
+        namespace: &str,
+        scope: &str,
+        key: &str,
+        now: Time,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
         self.inner.idempotency(namespace, scope, key, now).await
     }
     async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError> {
@@ -103,7 +123,12 @@ impl Store for Faulty {
     async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
         self.inner.workflow(namespace, id).await
     }
-    async fn workflows(&self, namespace: &str, after: Option<&str>, limit: usize) -> Result<Vec<WorkflowRow>, StoreError> {
+    async fn workflows(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<WorkflowRow>, StoreError> {
         self.inner.workflows(namespace, after, limit).await
     }
     async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError> {
@@ -153,7 +178,10 @@ impl Executor for Nothing {
         if work.input == json!("panic") {
             panic!("asked to");
         }
-        Outcome::Succeeded(Success { output: Arc::new(work.input.clone()), ..Success::default() })
+        Outcome::Succeeded(Success {
+            output: Arc::new(work.input.clone()),
+            ..Success::default()
+        })
     }
 }
 
@@ -170,7 +198,9 @@ impl Executor for Slow {
         vec!["slow".into()]
     }
     fn mode(&self) -> Mode {
-        Mode::Async { concurrency: self.concurrency }
+        Mode::Async {
+            concurrency: self.concurrency,
+        }
     }
     async fn execute(&self, work: Work) -> Outcome {
         self.seen.lock().unwrap().push(work.clone());
@@ -180,7 +210,10 @@ impl Executor for Slow {
         if u64::from(work.token.attempt) <= work.input["failures"].as_u64().unwrap_or(0) {
             return Outcome::Failed(Failure::new("test", "not yet"));
         }
-        Outcome::Succeeded(Success { output: Arc::new(json!({ "attempt": work.token.attempt })), ..Success::default() })
+        Outcome::Succeeded(Success {
+            output: Arc::new(json!({ "attempt": work.token.attempt })),
+            ..Success::default()
+        })
     }
 }
 
@@ -193,7 +226,11 @@ pub struct Rig {
 
 pub fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
     let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::default());
-    let slow = Slow { gate: Arc::clone(&gate), seen: Arc::clone(&seen), concurrency };
+    let slow = Slow {
+        gate: Arc::clone(&gate),
+        seen: Arc::clone(&seen),
+        concurrency,
+    };
     let registry = Registry::new([Arc::new(Nothing) as Arc<dyn Executor>, Arc::new(slow)]);
     let engine = Engine::start(EngineParts {
         store,
@@ -201,17 +238,27 @@ pub fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
         clock: Arc::new(SystemClock),
         ids: Box::new(TimeOrderedIds::new(SystemClock)),
         hooks: None,
-        config: EngineConfig { drain_ms: 200, ..EngineConfig::default() },
+        config: EngineConfig {
+            drain_ms: 200,
+            ..EngineConfig::default()
+        },
     });
     Rig { engine, gate, seen }
 }
 
 pub fn step(key: &str, action: &str, input: Value) -> StepSpec {
-    StepSpec { input, ..StepSpec::new(key, action) }
+    StepSpec {
+        input,
+        ..StepSpec::new(key, action)
+    }
 }
 
 pub fn begin(steps: Vec<StepSpec>) -> StartRun {
-    let plan = Plan::compile(PlanSpec { steps, ..PlanSpec::default() }).unwrap();
+    let plan = Plan::compile(PlanSpec {
+        steps,
+        ..PlanSpec::default()
+    })
+    .unwrap();
     StartRun {
         namespace: "default".into(),
         workflow: "wf".into(),

@@ -38,15 +38,14 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Sets up logging and traces for the whole process. Must be called once, on a Tokio runtime.
 pub fn init(config: &Config) -> Result<Telemetry, StartError> {
-    let mut layers: Vec<BoxedLayer> = vec![lines(&config.log)?];
+    let lines = lines(&config.log)?;
     #[cfg(feature = "otel")]
-    let traces = match otel::Traces::start(config)? {
-        Some((traces, layer)) => {
-            layers.push(layer);
-            Some(traces)
-        }
-        None => None,
+    let (traces, layers) = match otel::Traces::start(config)? {
+        Some((traces, layer)) => (Some(traces), vec![lines, layer]),
+        None => (None, vec![lines]),
     };
+    #[cfg(not(feature = "otel"))]
+    let layers = vec![lines];
     #[cfg(not(feature = "otel"))]
     if config.telemetry.otlp_endpoint.is_some() {
         return Err(failed(

@@ -51,7 +51,15 @@ pub struct Answer {
 impl Answer {
     /// Which run, and the decision.
     pub fn into_parts(self) -> (String, Decision) {
-        (self.run, Decision { step: self.step, by: self.by, comment: self.comment, reason: None })
+        (
+            self.run,
+            Decision {
+                step: self.step,
+                by: self.by,
+                comment: self.comment,
+                reason: None,
+            },
+        )
     }
 }
 
@@ -78,8 +86,18 @@ fn list(approvals: &[Value], json: bool) -> anyhow::Result<()> {
     }
     let rows = approvals.iter().map(|approval| {
         let text = |name: &str| approval.get(name).and_then(Value::as_str).unwrap_or_default();
-        let cells = [text("run_id"), text("step_id"), text("name"), text("workflow_id"), &age(text("since"))];
+        let cells = [
+            text("run_id"),
+            text("step_id"),
+            text("name"),
+            text("workflow_id"),
+            &age(text("since")),
+        ];
         cells.map(Cell::new).into()
     });
-    print_table(&["RUN", "STEP", "NAME", "WORKFLOW", "SINCE"], rows.collect(), "nothing waits for an approval")
+    print_table(
+        &["RUN", "STEP", "NAME", "WORKFLOW", "SINCE"],
+        rows.collect(),
+        "nothing waits for an approval",
+    )
 }

@@ -54,12 +54,21 @@ enum Workload {
     Idle,
 }
 
-const ALL: [Workload; 6] =
-    [Workload::W4, Workload::W2, Workload::W1, Workload::W3, Workload::Waiting, Workload::Idle];
+const ALL: [Workload; 6] = [
+    Workload::W4,
+    Workload::W2,
+    Workload::W1,
+    Workload::W3,
+    Workload::Waiting,
+    Workload::Idle,
+];
 
 /// Runs the benchmark.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(measure(args))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +79,11 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&base)?;
     let mut report = Report::new(args.json);
     workloads::machine(&mut report, &base)?;
-    let chosen = if args.workload.is_empty() { &ALL[..] } else { &args.workload[..] };
+    let chosen = if args.workload.is_empty() {
+        &ALL[..]
+    } else {
+        &args.workload[..]
+    };
     for workload in chosen {
         let dir = tempfile::tempdir_in(&base)?;
         match workload {

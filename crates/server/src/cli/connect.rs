@@ -11,10 +11,22 @@ use super::document::BadInput;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerArgs {
     /// The server
-    #[arg(long, env = "QUINTET_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080", global = true)]
+    #[arg(
+        long,
+        env = "QUINTET_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        global = true
+    )]
     pub server: String,
     /// The key to show it
-    #[arg(long, env = "QUINTET_API_KEY", value_name = "KEY", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        env = "QUINTET_API_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        global = true
+    )]
     pub api_key: Option<String>,
 }
 
@@ -27,7 +39,11 @@ impl ServerArgs {
 
 /// A client of a server; an address without a scheme is taken for plain HTTP.
 pub fn client(server: &str, api_key: Option<&str>) -> anyhow::Result<Client> {
-    let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let server = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
     let client = Client::new(&server).map_err(|error| BadInput::at("--server", error))?;
     Ok(match api_key {
         Some(key) => client.with_api_key(key),
@@ -37,7 +53,13 @@ pub fn client(server: &str, api_key: Option<&str>) -> anyhow::Result<Client> {
 
 /// Runs a command on a runtime of its own.
 pub fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
 }
 
 /// What to do about an error of the API; empty where nothing more can be said.
@@ -47,6 +69,9 @@ pub fn hint(error: &Error) -> String {
             format!("is a server running at {url}? start one with `quintet serve`, or name another with --server")
         }
         Error::Protocol { .. } => "is it really a Quintet that answers there?".to_owned(),
+        Error::Api(_) if error.is_not_found() => {
+            "`quintet runs list` and `quintet workflows list` show what the server has".to_owned()
+        }
         Error::Api(api) => match api.status.as_u16() {
             401 => "give a key with --api-key or QUINTET_API_KEY; `quintet keys` makes one".to_owned(),
             403 => "this key may not do that; `quintet keys` makes others".to_owned(),

@@ -54,7 +54,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         print_line(&format!("wrote {}", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let runs: serde_json::Map<_, _> = status.runs.iter().map(|(state, count)| (state.as_str().to_owned(), json!(count))).collect();
+    let runs: serde_json::Map<_, _> = status
+        .runs
+        .iter()
+        .map(|(state, count)| (state.as_str().to_owned(), json!(count)))
+        .collect();
     if args.json {
         print_json(&json!({
             "kind": status.kind, "schema": status.schema, "durability": status.durability, "bytes": status.bytes,
@@ -69,8 +73,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         print_line(&format!("size        {:.1} MiB", bytes as f64 / f64::from(1 << 20)))?;
     }
     let runs: Vec<String> = runs.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    print_line(&format!("runs        {}", if runs.is_empty() { "none".to_owned() } else { runs.join(", ") }))?;
+    print_line(&format!(
+        "runs        {}",
+        if runs.is_empty() {
+            "none".to_owned()
+        } else {
+            runs.join(", ")
+        }
+    ))?;
     print_line(&format!("queued      {}", status.queued))?;
-    print_line(&format!("messages    {} to send, {} given up", status.outbox, status.outbox_dead))?;
+    print_line(&format!(
+        "messages    {} to send, {} given up",
+        status.outbox, status.outbox_dead
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -38,13 +38,20 @@ pub struct BadInput {
 }
 
 fn prefix(field: &str) -> String {
-    if field.is_empty() { String::new() } else { format!("{field}: ") }
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}: ")
+    }
 }
 
 impl BadInput {
     /// Something is wrong with a field.
     pub fn at(field: impl Into<String>, message: impl Display) -> Self {
-        Self { field: field.into(), message: message.to_string() }
+        Self {
+            field: field.into(),
+            message: message.to_string(),
+        }
     }
 
     /// Something is wrong as a whole.
@@ -60,19 +67,30 @@ pub fn read(path: &Path) -> Result<Document, BadInput> {
 }
 
 fn colon(field: &str) -> String {
-    if field.is_empty() { String::new() } else { format!(": {field}") }
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!(": {field}")
+    }
 }
 
 fn parse(source: &str) -> Result<Document, BadInput> {
     let mut value = value(source)?;
-    let fields = value.as_object_mut().ok_or_else(|| BadInput::new("a workflow document is an object with `steps`"))?;
+    let fields = value
+        .as_object_mut()
+        .ok_or_else(|| BadInput::new("a workflow document is an object with `steps`"))?;
     let fixtures = fields.shift_remove("fixtures").filter(|section| !section.is_null());
     let input = match fields.shift_remove("input") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(input)) => input,
         Some(_) => return Err(BadInput::at("input", "must be an object")),
     };
-    Ok(Document { workflow: value, fixtures, input, source: source.to_owned() })
+    Ok(Document {
+        workflow: value,
+        fixtures,
+        input,
+        source: source.to_owned(),
+    })
 }
 
 /// Reads a value from YAML or JSON, within the bounds that the server has.
@@ -106,9 +124,15 @@ fn text(path: &Path) -> Result<String, BadInput> {
     let failed = |error: std::io::Error| BadInput::at(path.display().to_string(), error);
     let mut text = String::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin()
+            .lock()
+            .take(MAX_FILE)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)).map_err(failed)?;
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+            .map_err(failed)?;
     }
     Ok(text)
 }
@@ -118,7 +142,9 @@ fn text(path: &Path) -> Result<String, BadInput> {
 pub fn line_of(document: &Document, field: &str) -> Option<usize> {
     let nth: usize = field.strip_prefix("steps[")?.split(']').next()?.parse().ok()?;
     let step = document.workflow.get("steps")?.get(nth)?;
-    let wanted = ["id", "key", "name"].iter().find_map(|name| Some((*name, step.get(name)?.as_str()?)))?;
+    let wanted = ["id", "key", "name"]
+        .iter()
+        .find_map(|name| Some((*name, step.get(name)?.as_str()?)))?;
     let lines = document.source.lines().enumerate();
     let mut found = lines.filter(|(_, line)| names(line, wanted.0, wanted.1));
     let first = found.next()?.0 + 1;
@@ -130,7 +156,8 @@ fn names(line: &str, name: &str, value: &str) -> bool {
     let bare = |text: &str| text.trim().trim_matches(['"', '\'', ',', '{', '}']).trim().to_owned();
     let line = line.trim().trim_start_matches("- ").trim_start_matches('{');
     let pair = line.split(',').next().unwrap_or_default();
-    pair.split_once(':').is_some_and(|(key, rest)| bare(key) == name && bare(rest) == value)
+    pair.split_once(':')
+        .is_some_and(|(key, rest)| bare(key) == name && bare(rest) == value)
 }
 
 #[cfg(test)]
@@ -153,7 +180,12 @@ mod tests {
         assert_eq!(value("a: 1").unwrap(), json!({"a": 1}));
         assert!(parse("just text").is_err());
         assert!(parse("a: [1").is_err());
-        assert!(parse("steps: []\ninput: [1]").unwrap_err().to_string().starts_with("input: "));
+        assert!(
+            parse("steps: []\ninput: [1]")
+                .unwrap_err()
+                .to_string()
+                .starts_with("input: ")
+        );
     }
 
     #[test]
@@ -166,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_line_of_a_step_is_found_by_its_id() {
-        let document = parse("name: x\nsteps:\n  - id: one\n    action: noop\n  - {id: \"two\", action: noop}\n").unwrap();
+        let document =
+            parse("name: x\nsteps:\n  - id: one\n    action: noop\n  - {id: \"two\", action: noop}\n").unwrap();
         assert_eq!(line_of(&document, "steps[0].retry"), Some(3));
         assert_eq!(line_of(&document, "steps[1]"), Some(5));
         assert_eq!(line_of(&document, "settings"), None);

@@ -30,15 +30,24 @@ fn code(error: &anyhow::Error) -> u8 {
         // What an endpoint says about the body it was given, not about the state of things.
         matches!(api.status.as_u16(), 400 | 413 | 415 | 422) && api.message != "not found"
     });
-    if refused || error.downcast_ref::<BadInput>().is_some() { BAD_INPUT } else { FAILED }
+    if refused || error.downcast_ref::<BadInput>().is_some() {
+        BAD_INPUT
+    } else {
+        FAILED
+    }
 }
 
 /// The other findings, where the server has several.
 fn details(error: &Error) -> Vec<String> {
     let errors = || error.api()?.body.as_ref()?.get("error")?.get("errors")?.as_array();
-    let Some(errors) = errors().filter(|errors| errors.len() > 1) else { return Vec::new() };
+    let Some(errors) = errors().filter(|errors| errors.len() > 1) else {
+        return Vec::new();
+    };
     let text = |error: &serde_json::Value, name: &str| Some(error.get(name)?.as_str()?.to_owned());
-    errors.iter().filter_map(|error| Some(format!("{}: {}", text(error, "field")?, text(error, "message")?))).collect()
+    errors
+        .iter()
+        .filter_map(|error| Some(format!("{}: {}", text(error, "field")?, text(error, "message")?)))
+        .collect()
 }
 
 /// The server's finding about a document, with the line of the document where it can be told.
@@ -56,7 +65,10 @@ mod tests {
 
     #[test]
     fn bad_input_is_told_apart_from_failure_through_any_context() {
-        assert_eq!(code(&anyhow::Error::from(BadInput::new("x")).context("line 3")), BAD_INPUT);
+        assert_eq!(
+            code(&anyhow::Error::from(BadInput::new("x")).context("line 3")),
+            BAD_INPUT
+        );
         assert_eq!(code(&anyhow::anyhow!("x")), FAILED);
     }
 }

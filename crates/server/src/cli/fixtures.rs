@@ -69,7 +69,10 @@ impl Fixtures {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
             fixtures.addresses.insert(name, listener.local_addr()?);
             let service = Arc::new(Service::new(routes));
-            fixtures.tasks.push(quintet_engine::tasks::spawn("fixture", service::serve(listener, service)));
+            fixtures.tasks.push(quintet_engine::tasks::spawn(
+                "fixture",
+                service::serve(listener, service),
+            ));
         }
         Ok(fixtures)
     }
@@ -81,7 +84,10 @@ impl Fixtures {
 
     /// The base URL of each, by name.
     pub fn urls(&self) -> Map<String, Value> {
-        self.addresses.iter().map(|(name, address)| (name.clone(), format!("http://{address}").into())).collect()
+        self.addresses
+            .iter()
+            .map(|(name, address)| (name.clone(), format!("http://{address}").into()))
+            .collect()
     }
 }
 
@@ -97,7 +103,9 @@ pub fn check(section: &Value) -> Result<(), BadInput> {
 }
 
 fn read(section: &Value) -> Result<Vec<(String, Vec<Route>)>, BadInput> {
-    let services = section.as_object().ok_or_else(|| BadInput::at("fixtures", "must be an object of services"))?;
+    let services = section
+        .as_object()
+        .ok_or_else(|| BadInput::at("fixtures", "must be an object of services"))?;
     let mut all = Vec::new();
     for (name, spec) in services {
         let field = format!("fixtures.{name}");

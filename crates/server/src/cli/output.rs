@@ -13,7 +13,10 @@ use serde::Serialize;
 /// Prints one line to the standard output.
 pub fn print_line(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out
+        .write_all(line.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -37,11 +40,17 @@ pub fn print_table(heading: &[&str], rows: Vec<Vec<Cell>>, nothing: &str) -> any
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     if !is_coloured() {
         table.force_no_tty();
     }
-    table.set_header(heading.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    table.set_header(
+        heading
+            .iter()
+            .map(|name| Cell::new(name).add_attribute(Attribute::Bold)),
+    );
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -124,7 +133,11 @@ pub fn duration(ms: u64) -> String {
 /// How long ago a time of the API was.
 pub fn age(time: &str) -> String {
     let now = SystemClock.now();
-    Time::parse_rfc3339(time).map_or_else(String::new, |time| format!("{} ago", duration(now.ms_since(time))))
+    match Time::parse_rfc3339(time).map(|time| now.ms_since(time)) {
+        None => String::new(),
+        Some(0..1000) => "just now".to_owned(),
+        Some(ms) => format!("{} ago", duration(ms)),
+    }
 }
 
 /// How long it was from one time of the API to another.
@@ -147,7 +160,10 @@ mod tests {
     #[test]
     fn durations_are_short_and_exact_enough() {
         let texts = [0, 999, 1_000, 9_960, 10_400, 185_000, 7_800_000, 356_400_000].map(duration);
-        assert_eq!(texts, ["0ms", "999ms", "1.0s", "9.9s", "10s", "3m 05s", "2h 10m", "4d 3h"]);
+        assert_eq!(
+            texts,
+            ["0ms", "999ms", "1.0s", "9.9s", "10s", "3m 05s", "2h 10m", "4d 3h"]
+        );
     }
 
     #[test]

@@ -9,12 +9,24 @@ use crate::face::workflows::schema::check_workflow;
 
 /// The plan of a document, or everything that is wrong with it.
 pub fn of(document: &Document) -> Result<Plan, Vec<BadInput>> {
-    let read = |errors: FieldErrors| -> Vec<BadInput> {
-        errors.0.into_iter().map(|error| BadInput::at(error.field, error.message)).collect()
-    };
-    check_workflow(&document.workflow).map_err(read)?;
     let registry = registry().map_err(|error| vec![BadInput::new(error)])?;
-    plan_of(&document.workflow, Some(&registry), PlanOptions::default()).map(|(_, plan)| plan).map_err(read)
+    let schema = check_workflow(&document.workflow).err();
+    let read = plan_of(&document.workflow, Some(&registry), PlanOptions::default());
+    match (schema, read) {
+        (None, Ok((_, plan))) => Ok(plan),
+        (schema, read) => Err(merged([schema, read.err()])),
+    }
+}
+
+/// What both find about the same field is said once, in the words of the first.
+fn merged(found: [Option<FieldErrors>; 2]) -> Vec<BadInput> {
+    let mut all: Vec<BadInput> = Vec::new();
+    for error in found.into_iter().flatten().flat_map(|errors| errors.0) {
+        if !all.iter().any(|known| known.field == error.field) {
+            all.push(BadInput::at(error.field, error.message));
+        }
+    }
+    all
 }
 
 /// The built-in executors: they know which inputs their actions take.

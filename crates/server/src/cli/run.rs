@@ -77,7 +77,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => Target::embedded(&args.store).await?,
     };
     let manner = Manner {
-        name: document.workflow.get("name").and_then(Value::as_str).unwrap_or_default(),
+        name: document
+            .workflow
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
         width: width(&plan),
         json: args.json,
         approve_all: args.approve_all,

@@ -4,6 +4,7 @@ mod show;
 mod verbs;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use quintet_client::{Client, Decision, Run, RunFilter, StartRun};
 use serde_json::Value;
@@ -12,8 +13,11 @@ use super::failure::FAILED;
 use super::output::{print_json, print_line};
 use super::{document, failure};
 pub use show::{print_state, print_steps};
-use verbs::{Filter, Start, Step, Verb, Why};
 pub use verbs::{Args, WaitArgs};
+use verbs::{Filter, Start, Step, Verb, Why};
+
+/// What the server waits for at most; the rest is waited for here.
+const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// Carries the command out.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -51,13 +55,44 @@ async fn steer(client: &Client, verb: Verb) -> anyhow::Result<Run> {
             let (run, decision) = answer.into_parts();
             runs.reject(&run, &decision).await?
         }
-        Verb::Retry { run, step, by } => runs.retry(&run, &Decision { step, by, ..Decision::default() }).await?,
-        Verb::Rerun { step: Step { run, step }, by } => {
-            runs.rerun(&run, &Decision { step: Some(step), by, ..Decision::default() }).await?
+        Verb::Retry { run, step, by } => {
+            runs.retry(
+                &run,
+                &Decision {
+                    step,
+                    by,
+                    ..Decision::default()
+                },
+            )
+            .await?
         }
-        Verb::Resolve { step: Step { run, step }, by, reason, output } => {
+        Verb::Rerun {
+            step: Step { run, step },
+            by,
+        } => {
+            runs.rerun(
+                &run,
+                &Decision {
+                    step: Some(step),
+                    by,
+                    ..Decision::default()
+                },
+            )
+            .await?
+        }
+        Verb::Resolve {
+            step: Step { run, step },
+            by,
+            reason,
+            output,
+        } => {
             let output = output.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
-            let decision = Decision { step: Some(step), by, reason, ..Decision::default() };
+            let decision = Decision {
+                step: Some(step),
+                by,
+                reason,
+                ..Decision::default()
+            };
             runs.resolve(&run, &decision, output).await?
         }
         Verb::Start(_)
@@ -82,7 +117,10 @@ async fn start_any(client: &Client, args: Start, json: bool) -> anyhow::Result<E
         }
         (None, None) => return Err(document::BadInput::new("name a workflow, or a document with --file").into()),
     };
-    let mut context = document.as_ref().map(|document| document.input.clone()).unwrap_or_default();
+    let mut context = document
+        .as_ref()
+        .map(|document| document.input.clone())
+        .unwrap_or_default();
     if let Some(Value::Object(input)) = input {
         context.extend(input);
     }
@@ -103,12 +141,30 @@ async fn start_any(client: &Client, args: Start, json: bool) -> anyhow::Result<E
 pub async fn start(client: &Client, mut start: StartRun, wait: &WaitArgs, json: bool) -> anyhow::Result<ExitCode> {
     let wait_ms = wait.ms()?;
     if let Some(ms) = wait_ms {
-        start = start.wait_ms(ms);
+        start = start.wait_ms(ms.min(LONGEST_WAIT_MS));
     }
-    let run = client.runs().start(&start).await?;
+    let mut run = client.runs().start(&start).await?;
+    if let Some(rest) = wait_ms
+        .and_then(|ms| ms.checked_sub(LONGEST_WAIT_MS))
+        .filter(|_| !run.status.is_finished())
+    {
+        let mut events = client.runs().follow_events(&run.id);
+        let end = async {
+            while events.next().await.transpose()?.is_some() {}
+            Ok::<_, quintet_client::Error>(())
+        };
+        if let Ok(followed) = tokio::time::timeout(Duration::from_millis(rest), end).await {
+            followed?;
+        }
+        run = client.runs().get(&run.id).await?;
+    }
     print_state(&run, json)?;
     let failed = wait_ms.is_some() && run.status.is_finished() && !run.status.is_success();
-    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Pages until the limit is reached or nothing is left.
@@ -139,9 +195,21 @@ async fn why(client: &Client, why: &Why, json: bool) -> anyhow::Result<()> {
 }
 
 async fn logs(client: &Client, run: &str, follow: bool, json: bool) -> anyhow::Result<()> {
-    let print = |line: &str| if json { print_line(&Value::from(line).to_string()) } else { print_line(line) };
+    let print = |line: &str| {
+        if json {
+            print_line(&Value::from(line).to_string())
+        } else {
+            print_line(line)
+        }
+    };
     if !follow {
-        return client.runs().logs(run).await?.items.iter().try_for_each(|line| print(line));
+        return client
+            .runs()
+            .logs(run)
+            .await?
+            .items
+            .iter()
+            .try_for_each(|line| print(line));
     }
     // An unknown run would be waited for: the original's stream said nothing about it.
     client.runs().get(run).await?;

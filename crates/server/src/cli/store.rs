@@ -48,7 +48,10 @@ pub async fn open(args: &StoreArgs, create: bool) -> anyhow::Result<SqliteStore>
         return Err(BadInput::at("--store", "a store in memory is gone when its server ends").into());
     };
     if !create && !path.exists() {
-        let message = format!("there is no store at {}; `quintet db init` makes one, and so does `quintet serve`", path.display());
+        let message = format!(
+            "there is no store at {}; `quintet db init` makes one, and so does `quintet serve`",
+            path.display()
+        );
         return Err(BadInput::new(message).into());
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

@@ -54,16 +54,27 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 print_json(&templates)?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let action = |step: &Value| step.get("action").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let action = |step: &Value| {
+                step.get("action")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let rows = templates.iter().map(|template| {
                 let actions: Vec<String> = template.steps.iter().map(action).collect();
-                vec![Cell::new(&template.id), Cell::new(template.steps.len()), Cell::new(actions.join(", "))]
+                vec![
+                    Cell::new(&template.id),
+                    Cell::new(template.steps.len()),
+                    Cell::new(actions.join(", ")),
+                ]
             });
             print_table(&["ID", "STEPS", "ACTIONS"], rows.collect(), "no templates")?;
         }
         Verb::Show { id } => {
             let templates = client.templates().list().await?.items;
-            let found = templates.into_iter().find(|template| template.id == id || template.name == id);
+            let found = templates
+                .into_iter()
+                .find(|template| template.id == id || template.name == id);
             print_json(&found.ok_or_else(|| BadInput::new(format!("there is no template `{id}`")))?)?;
         }
         Verb::Run { id, input, wait } => {

@@ -73,8 +73,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn of_document(document: &Document) -> Result<Picture, BadInput> {
-    let name = document.workflow.get("name").and_then(Value::as_str).unwrap_or_default();
-    let plan = plan::of(document).map_err(|found| found.into_iter().next().unwrap_or_else(|| BadInput::new("no plan")))?;
+    let name = document
+        .workflow
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let plan =
+        plan::of(document).map_err(|found| found.into_iter().next().unwrap_or_else(|| BadInput::new("no plan")))?;
     Ok(Picture::of_plan(name, &plan.spec))
 }
 
@@ -87,13 +92,17 @@ async fn of_run(client: &Client, id: &str, document: Option<&Document>) -> anyho
         // A run of a document that was not stored, or of a workflow that is gone: the run itself knows the graph.
         (None, _) => Picture::of_steps(&steps),
     };
-    picture.title = format!("{} · {} · {}", picture.title, run.id, run.status).trim_start_matches(" · ").to_owned();
+    picture.title = format!("{} · {} · {}", picture.title, run.id, run.status)
+        .trim_start_matches(" · ")
+        .to_owned();
     let mut by_key: HashMap<&str, &Value> = HashMap::new();
     for step in &steps {
         by_key.extend(step.get("id").and_then(Value::as_str).map(|key| (key, step)));
     }
     for node in &mut picture.nodes {
-        let Some(step) = by_key.get(node.key.as_str()) else { continue };
+        let Some(step) = by_key.get(node.key.as_str()) else {
+            continue;
+        };
         node.state = step.get("status").and_then(Value::as_str).map(State::of_status);
         node.note = note(step);
     }
@@ -102,10 +111,19 @@ async fn of_run(client: &Client, id: &str, document: Option<&Document>) -> anyho
 
 /// The definition that a run is pinned to, where it is stored.
 async fn definition(client: &Client, run: &Run) -> Result<Option<Document>, quintet_client::Error> {
-    let version = run.more.get("workflow_version").and_then(Value::as_u64).and_then(|version| u32::try_from(version).ok());
-    let Some(version) = version.filter(|_| !run.workflow_id.is_empty()) else { return Ok(None) };
+    let version = run
+        .more
+        .get("workflow_version")
+        .and_then(Value::as_u64)
+        .and_then(|version| u32::try_from(version).ok());
+    let Some(version) = version.filter(|_| !run.workflow_id.is_empty()) else {
+        return Ok(None);
+    };
     let version = client.workflows().version(&run.workflow_id, version).await?;
-    Ok(Some(Document { workflow: version.payload, ..Document::default() }))
+    Ok(Some(Document {
+        workflow: version.payload,
+        ..Document::default()
+    }))
 }
 
 /// How a step went, in a few words.
@@ -138,13 +156,20 @@ mod tests {
             title: "order".to_owned(),
             nodes: vec![
                 node("fetch", "fetch order", "http"),
-                Node { for_each: true, ..node("price", "price", "http") },
+                Node {
+                    for_each: true,
+                    ..node("price", "price", "http")
+                },
                 Node {
                     approval: true,
                     when: Some("context.total > \"a\"".to_owned()),
                     ..node("end", "end", "approval")
                 },
-                Node { optional: true, join: Some("any".to_owned()), ..node("mend", "mend", "http") },
+                Node {
+                    optional: true,
+                    join: Some("any".to_owned()),
+                    ..node("mend", "mend", "http")
+                },
             ],
             edges: vec![
                 edge(0, 1, EdgeOn::Success),

@@ -66,7 +66,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Create { file } => create(&client, &document::read(&file)?, json).await?,
         Verb::List => list(client.workflows().list().await?.items, json)?,
         Verb::Show { id, version: None } => print_json(&client.workflows().get(&id).await?)?,
-        Verb::Show { id, version: Some(version) } => print_json(&client.workflows().version(&id, version).await?.payload)?,
+        Verb::Show {
+            id,
+            version: Some(version),
+        } => print_json(&client.workflows().version(&id, version).await?.payload)?,
         Verb::Versions { id } => versions(&client, &id, json).await?,
         Verb::Rollback { id, version } => {
             let workflow = client.workflows().rollback(&id, version).await?;
@@ -97,12 +100,29 @@ fn list(workflows: Vec<Workflow>, json: bool) -> anyhow::Result<()> {
         return print_json(&workflows);
     }
     let rows = workflows.iter().map(|workflow| {
-        let version = workflow.more.get("version").and_then(Value::as_u64).map_or_else(String::new, |version| version.to_string());
-        let cells = [workflow.id.clone(), workflow.name.clone(), version, workflow.steps.len().to_string()];
-        cells.into_iter().chain([age(&workflow.created_at)]).map(Cell::new).collect()
+        let version = workflow
+            .more
+            .get("version")
+            .and_then(Value::as_u64)
+            .map_or_else(String::new, |version| version.to_string());
+        let cells = [
+            workflow.id.clone(),
+            workflow.name.clone(),
+            version,
+            workflow.steps.len().to_string(),
+        ];
+        cells
+            .into_iter()
+            .chain([age(&workflow.created_at)])
+            .map(Cell::new)
+            .collect()
     });
     let heading = ["ID", "NAME", "VERSION", "STEPS", "CREATED"];
-    print_table(&heading, rows.collect(), "no workflows; `quintet workflows create FILE` stores one")
+    print_table(
+        &heading,
+        rows.collect(),
+        "no workflows; `quintet workflows create FILE` stores one",
+    )
 }
 
 async fn versions(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
@@ -112,11 +132,24 @@ async fn versions(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
     }
     let rows = versions.iter().map(|version| {
         let name = version.payload.get("name").and_then(Value::as_str).unwrap_or_default();
-        let steps = version.payload.get("steps").and_then(Value::as_array).map_or(0, Vec::len);
-        let cells = [version.version.to_string(), name.to_owned(), steps.to_string(), age(&version.created_at)];
+        let steps = version
+            .payload
+            .get("steps")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
+        let cells = [
+            version.version.to_string(),
+            name.to_owned(),
+            steps.to_string(),
+            age(&version.created_at),
+        ];
         cells.into_iter().map(Cell::new).collect()
     });
-    print_table(&["VERSION", "NAME", "STEPS", "STORED"], rows.collect(), &format!("no workflow {id}"))
+    print_table(
+        &["VERSION", "NAME", "STEPS", "STORED"],
+        rows.collect(),
+        &format!("no workflow {id}"),
+    )
 }
 
 fn done(json: bool, value: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {

@@ -215,7 +215,7 @@ mod tests {
         let mut connection = Heads::new(server, head.clone(), SOON);
         let mut buffer = [0; 16];
         client.write_all(b"GET / HTTP/1.1").await.expect("sent");
-        connection.read(&mut buffer).await.expect("read");
+        assert_eq!(connection.read(&mut buffer).await.expect("read"), 14);
         head.set();
         let served = tokio::select! {
             _ = connection.read(&mut buffer) => false,
@@ -224,7 +224,7 @@ mod tests {
         assert!(served);
         connection.write_all(b"HTTP/1.1 200").await.expect("answered");
         client.write_all(b"GET").await.expect("sent");
-        connection.read(&mut buffer).await.expect("the next head begins");
+        assert_eq!(connection.read(&mut buffer).await.expect("the next head begins"), 3);
         assert!(
             connection.read(&mut buffer).await.is_err(),
             "and has to come soon as well"

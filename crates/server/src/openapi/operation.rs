@@ -47,12 +47,14 @@ impl Operation {
     }
 
     pub fn query(mut self, name: &str, description: &str, schema: Value) -> Self {
-        self.parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+        self.parameters
+            .push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
         self
     }
 
     pub fn header(mut self, name: &str, description: &str, schema: Value) -> Self {
-        self.parameters.push(json!({ "name": name, "in": "header", "description": description, "schema": schema }));
+        self.parameters
+            .push(json!({ "name": name, "in": "header", "description": description, "schema": schema }));
         self
     }
 
@@ -64,7 +66,10 @@ impl Operation {
     /// A JSON body.
     pub fn body(self, schema: &str, required: bool, example: Value) -> Self {
         let content = json!({ "application/json": { "schema": reference(schema), "example": example } });
-        Self { body: Some(json!({ "required": required, "content": content })), ..self }
+        Self {
+            body: Some(json!({ "required": required, "content": content })),
+            ..self
+        }
     }
 
     /// A workflow document, in JSON or YAML.
@@ -74,14 +79,20 @@ impl Operation {
             "application/json": { "schema": reference("Document"), "example": example },
             "application/yaml": { "schema": { "type": "string" }, "example": yaml },
         });
-        Self { body: Some(json!({ "required": true, "content": content })), ..self }
+        Self {
+            body: Some(json!({ "required": true, "content": content })),
+            ..self
+        }
     }
 
     /// A body of plain text.
     pub fn text(self, example: &str) -> Self {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 65536 });
         let content = json!({ "text/plain": { "schema": schema, "example": example } });
-        Self { body: Some(json!({ "required": true, "content": content })), ..self }
+        Self {
+            body: Some(json!({ "required": true, "content": content })),
+            ..self
+        }
     }
 
     /// A JSON answer.
@@ -118,10 +129,16 @@ impl Operation {
             errors.push((400, "A parameter or the body is wrong."));
         }
         let mut responses: Vec<(u16, Value)> = self.answers;
-        responses.extend(errors.into_iter().map(|(status, words)| (status, error(words, self.original))));
+        responses.extend(
+            errors
+                .into_iter()
+                .map(|(status, words)| (status, error(words, self.original))),
+        );
         responses.sort_by_key(|(status, _)| *status);
-        let responses: Map<String, Value> =
-            responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
+        let responses: Map<String, Value> = responses
+            .into_iter()
+            .map(|(status, answer)| (status.to_string(), answer))
+            .collect();
         let mut operation = Map::new();
         operation.insert("operationId".to_owned(), self.id.into());
         operation.insert("tags".to_owned(), json!([self.tag]));
@@ -154,7 +171,9 @@ fn error(words: &str, original: bool) -> Value {
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
-    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let names = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let describe = |name: &str| match (name, path.starts_with("/v1/runs")) {
         ("id", true) => "Id of the run.",
         ("id", false) => "Id of the workflow.",
@@ -165,8 +184,6 @@ fn path_parameters(path: &str) -> Vec<Value> {
         "version" => json!({ "type": "integer", "minimum": 1 }),
         _ => json!({ "type": "string", "minLength": 1 }),
     };
-    let parameter = |name: &str| {
-        json!({ "name": name, "in": "path", "required": true, "description": describe(name), "schema": schema(name) })
-    };
+    let parameter = |name: &str| json!({ "name": name, "in": "path", "required": true, "description": describe(name), "schema": schema(name) });
     names.map(parameter).collect()
 }

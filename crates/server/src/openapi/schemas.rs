@@ -28,8 +28,18 @@ fn documents() -> Map<String, Value> {
     if let Value::Object(map) = &mut document {
         map.shift_remove("$schema");
         if let Some(Value::Object(definitions)) = map.shift_remove("definitions") {
-            let renamed = |name: &str| if name == "step" { "DocumentStep" } else { "DocumentDependency" };
-            schemas.extend(definitions.into_iter().map(|(name, schema)| (renamed(&name).to_owned(), schema)));
+            let renamed = |name: &str| {
+                if name == "step" {
+                    "DocumentStep"
+                } else {
+                    "DocumentDependency"
+                }
+            };
+            schemas.extend(
+                definitions
+                    .into_iter()
+                    .map(|(name, schema)| (renamed(&name).to_owned(), schema)),
+            );
         }
     }
     schemas.insert("Document".to_owned(), document);
@@ -58,7 +68,10 @@ fn object(required: &[&str], properties: Value) -> Value {
 
 /// A page of a schema.
 fn page(of: &str) -> Value {
-    object(&["items"], json!({ "items": { "type": "array", "items": reference(of) }, "next_cursor": text() }))
+    object(
+        &["items"],
+        json!({ "items": { "type": "array", "items": reference(of) }, "next_cursor": text() }),
+    )
 }
 
 fn requests() -> Value {

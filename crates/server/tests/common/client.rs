@@ -23,7 +23,9 @@ pub struct Reply {
 
 impl Client {
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned() }
+        Self {
+            address: address.to_owned(),
+        }
     }
 
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
@@ -40,15 +42,25 @@ impl Client {
         let stream = self.send("GET", path, headers, "");
         let mut reader = BufReader::new(stream);
         let (status, headers) = head(&mut reader);
-        Stream { status, headers, reader }
+        Stream {
+            status,
+            headers,
+            reader,
+        }
     }
 
     /// As HTTP/1.0, so that the body is neither cut into chunks nor kept open.
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
-        let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\n", self.address, body.len());
-        headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+        let mut request = format!(
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        headers
+            .iter()
+            .for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
         request.push_str("\r\n");
         request.push_str(body);
         stream.write_all(request.as_bytes()).expect("request");
@@ -59,18 +71,27 @@ impl Client {
 fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
     let mut line = String::new();
     reader.read_line(&mut line).expect("status line");
-    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status: {line:?}"));
+    let status = line
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_else(|| panic!("no status: {line:?}"));
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("header");
-        let Some((name, value)) = line.trim_end().split_once(':') else { return (status, headers) };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            return (status, headers);
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
 }
 
 impl Reply {
@@ -88,7 +109,10 @@ impl Reply {
 
     /// Fails unless it is the original's plain error of this status and text.
     pub fn assert_plain(&self, status: u16, text: &str) {
-        assert_eq!((self.status, self.text().as_str()), (status, format!("{text}\n").as_str()));
+        assert_eq!(
+            (self.status, self.text().as_str()),
+            (status, format!("{text}\n").as_str())
+        );
         assert_eq!(self.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
     }
@@ -129,7 +153,11 @@ impl Stream {
             if self.reader.read_line(&mut line).expect("the stream goes on or ends") == 0 {
                 return None;
             }
-            match line.trim_end_matches('\n').split_once(": ").unwrap_or((line.trim_end(), "")) {
+            match line
+                .trim_end_matches('\n')
+                .split_once(": ")
+                .unwrap_or((line.trim_end(), ""))
+            {
                 ("", "") if sent == Sent::default() => {}
                 ("", "") => return Some(sent),
                 ("id", id) => sent.id = id.to_owned(),
@@ -142,6 +170,8 @@ impl Stream {
 
     /// Texts of all events up to the end of the stream.
     pub fn rest(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.next()).map(|sent| sent.data.join("\n")).collect()
+        std::iter::from_fn(|| self.next())
+            .map(|sent| sent.data.join("\n"))
+            .collect()
     }
 }

@@ -65,9 +65,19 @@ impl Server {
     pub fn on(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.join("stderr.log")).expect("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quintet"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder).args(arguments);
-        command.env_remove("HOST").env_remove("PORT").envs(environment.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder)
+            .args(arguments);
+        command
+            .env_remove("HOST")
+            .env_remove("PORT")
+            .envs(environment.iter().copied());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let ready = lines.by_ref().find_map(|line| {
             let line = line.ok()?;
@@ -78,7 +88,12 @@ impl Server {
         let address = ready.unwrap_or_else(|| panic!("the server did not get ready: {}", said()));
         // What it says later must find a reader, or it would block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, folder: folder.to_owned(), _temporary: None }
+        Self {
+            child,
+            address,
+            folder: folder.to_owned(),
+            _temporary: None,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -120,11 +135,14 @@ impl Server {
 
     /// The run once it is in one of these states.
     pub fn when(&self, run: &str, statuses: &[&str]) -> Value {
-        until(&format!("{run} is {statuses:?}; {}", self.get(&format!("/v1/runs/{run}")).text()), || {
-            let state = self.get(&format!("/v1/runs/{run}")).json();
-            let status = state["status"].as_str().unwrap_or_default();
-            statuses.contains(&status).then_some(state)
-        })
+        until(
+            &format!("{run} is {statuses:?}; {}", self.get(&format!("/v1/runs/{run}")).text()),
+            || {
+                let state = self.get(&format!("/v1/runs/{run}")).json();
+                let status = state["status"].as_str().unwrap_or_default();
+                statuses.contains(&status).then_some(state)
+            },
+        )
     }
 
     /// The run once it has ended.
@@ -134,7 +152,12 @@ impl Server {
 
     pub fn log(&self, run: &str) -> Vec<String> {
         let lines = self.get(&format!("/v1/runs/{run}/logs")).json();
-        lines["items"].as_array().expect("items").iter().map(|line| line.as_str().expect("text").to_owned()).collect()
+        lines["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|line| line.as_str().expect("text").to_owned())
+            .collect()
     }
 
     /// Ends it as a crash does.

@@ -17,7 +17,10 @@ pub struct Call {
 
 impl Call {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn json(&self) -> Value {
@@ -36,15 +39,26 @@ pub struct Answer {
 
 impl Answer {
     pub fn ok(body: &str) -> Self {
-        Self { status: 200, body: body.to_owned(), held: false }
+        Self {
+            status: 200,
+            body: body.to_owned(),
+            held: false,
+        }
     }
 
     pub fn status(status: u16, body: &str) -> Self {
-        Self { status, body: body.to_owned(), held: false }
+        Self {
+            status,
+            body: body.to_owned(),
+            held: false,
+        }
     }
 
     pub fn held(body: &str) -> Self {
-        Self { held: true, ..Self::ok(body) }
+        Self {
+            held: true,
+            ..Self::ok(body)
+        }
     }
 }
 
@@ -128,7 +142,12 @@ fn serve(stream: TcpStream, shared: &Shared) {
         let answer = (shared.script)(&call, before);
         if answer.held {
             let released = shared.released.lock().expect("released");
-            drop(shared.opened.wait_while(released, |released| !*released).expect("released"));
+            drop(
+                shared
+                    .opened
+                    .wait_while(released, |released| !*released)
+                    .expect("released"),
+            );
         }
         let Answer { status, body, .. } = answer;
         let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -149,11 +168,21 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Call> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    Some(Call { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Some(Call {
+        method,
+        path,
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }

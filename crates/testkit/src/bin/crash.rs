@@ -7,7 +7,11 @@ use quintet_testkit::crash::{Plan, torment};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut binary = PathBuf::from("target/release/quintet");
-    let mut plan = Plan { cycles: 200, seed: 1, clients: 4 };
+    let mut plan = Plan {
+        cycles: 200,
+        seed: 1,
+        clients: 4,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().unwrap_or_default();
@@ -22,5 +26,9 @@ fn main() -> anyhow::Result<ExitCode> {
     println!("{} kills of {}, seed {}", plan.cycles, binary.display(), plan.seed);
     let account = torment(&binary, &plan, |cycle, summary| println!("cycle {cycle}: {summary}"))?;
     println!("{account:#?}");
-    Ok(if account.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if account.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

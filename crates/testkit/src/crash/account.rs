@@ -46,17 +46,29 @@ impl Account {
 /// Lets everything end and compares.
 pub(super) fn settle(address: &str, workflows: &[String], journal: &Journal, sink: &Sink) -> anyhow::Result<Account> {
     let entries = journal.write(|entries| entries.clone());
-    let mut account =
-        Account { attempted: entries.intended.len(), acked: entries.acked.len(), ..Account::default() };
+    let mut account = Account {
+        attempted: entries.intended.len(),
+        acked: entries.acked.len(),
+        ..Account::default()
+    };
     let stored = all_runs(address)?;
     let by_key: BTreeMap<String, Vec<&Value>> = group_by_key(&stored);
     compare_starts(&mut account, &entries, &by_key);
     // Whatever was lost on the way is asked for once more: a key that was stored must give the same run.
-    for (key, workflow) in entries.intended.iter().filter(|(key, _)| !entries.acked.contains_key(*key)) {
-        let before = by_key.get(key).and_then(|runs| runs.first()).map(|run| run["id"].clone());
+    for (key, workflow) in entries
+        .intended
+        .iter()
+        .filter(|(key, _)| !entries.acked.contains_key(*key))
+    {
+        let before = by_key
+            .get(key)
+            .and_then(|runs| runs.first())
+            .map(|run| run["id"].clone());
         let id = start_as(address, journal, key, workflow)?;
         if before.is_some_and(|before| before != Value::from(id.as_str())) {
-            account.doubled.push(format!("{key} was stored, and its repetition made another run"));
+            account
+                .doubled
+                .push(format!("{key} was stored, and its repetition made another run"));
         }
     }
     account.doubled.extend(journal.write(|entries| entries.split.clone()));
@@ -65,7 +77,9 @@ pub(super) fn settle(address: &str, workflows: &[String], journal: &Journal, sin
     account.calls = calls.len();
     check_attempts(&mut account, &calls);
     let words: HashMap<(&str, &str), Vec<&Call>> = calls.iter().fold(HashMap::new(), |mut map, call| {
-        map.entry((call.run.as_str(), call.step.as_str())).or_insert_with(Vec::new).push(call);
+        map.entry((call.run.as_str(), call.step.as_str()))
+            .or_insert_with(Vec::new)
+            .push(call);
         map
     });
     let mut acked_lines: HashMap<&str, Vec<&str>> = HashMap::new();
@@ -101,7 +115,10 @@ fn all_runs(address: &str) -> anyhow::Result<Vec<Value>> {
 fn group_by_key(runs: &[Value]) -> BTreeMap<String, Vec<&Value>> {
     let mut by_key: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     for run in runs {
-        by_key.entry(run["context"]["key"].as_str().unwrap_or_default().to_owned()).or_default().push(run);
+        by_key
+            .entry(run["context"]["key"].as_str().unwrap_or_default().to_owned())
+            .or_default()
+            .push(run);
     }
     by_key
 }
@@ -109,14 +126,18 @@ fn group_by_key(runs: &[Value]) -> BTreeMap<String, Vec<&Value>> {
 fn compare_starts(account: &mut Account, entries: &Entries, by_key: &BTreeMap<String, Vec<&Value>>) {
     for (key, run) in &entries.acked {
         match by_key.get(key).map(Vec::as_slice) {
-            None => account.lost.push(format!("run {run} of {key} was acknowledged and is gone")),
+            None => account
+                .lost
+                .push(format!("run {run} of {key} was acknowledged and is gone")),
             Some([only]) if only["id"] == Value::from(run.as_str()) => {}
             Some(runs) => account.doubled.push(format!("{key} has {} runs", runs.len())),
         }
     }
     for (key, runs) in by_key {
         if !entries.intended.contains_key(key) {
-            account.unexpected.push(format!("a run of {key:?}, which nobody asked for"));
+            account
+                .unexpected
+                .push(format!("a run of {key:?}, which nobody asked for"));
         }
         if !entries.acked.contains_key(key) {
             account.recovered += 1;
@@ -132,14 +153,23 @@ fn wait_for_the_end(address: &str, gated: &str, account: &mut Account) -> anyhow
     let until = std::time::Instant::now() + PATIENCE;
     loop {
         let approvals = format!("/v1/runs?workflow_id={gated}&status=WAITING_APPROVAL&limit=1000");
-        for run in call(address, "GET", &approvals, &[], "")?.ok()?["items"].as_array().context("no items")? {
+        for run in call(address, "GET", &approvals, &[], "")?.ok()?["items"]
+            .as_array()
+            .context("no items")?
+        {
             let id = run["id"].as_str().context("no id")?;
             call(address, "POST", &format!("/v1/runs/{id}/approve"), &[], "")?.ok()?;
         }
         let mut open = Vec::new();
         for status in ["PENDING", "RUNNING", "WAITING_APPROVAL"] {
             let page = call(address, "GET", &format!("/v1/runs?status={status}&limit=1000"), &[], "")?.ok()?;
-            open.extend(page["items"].as_array().context("no items")?.iter().map(|run| run["id"].to_string()));
+            open.extend(
+                page["items"]
+                    .as_array()
+                    .context("no items")?
+                    .iter()
+                    .map(|run| run["id"].to_string()),
+            );
         }
         if open.is_empty() {
             return Ok(());
@@ -157,7 +187,10 @@ fn check_attempts(account: &mut Account, calls: &[Call]) {
     let mut seen = HashSet::new();
     for call in calls {
         if !seen.insert((&call.run, &call.step, call.attempt)) {
-            account.doubled.push(format!("attempt {} of {} {} was made twice", call.attempt, call.run, call.step));
+            account.doubled.push(format!(
+                "attempt {} of {} {} was made twice",
+                call.attempt, call.run, call.step
+            ));
         }
     }
 }
@@ -175,13 +208,22 @@ fn check_end(account: &mut Account, entries: &Entries, id: &str, run: &Value) {
 fn check_lines(address: &str, account: &mut Account, id: &str, expected: &[&str]) -> anyhow::Result<()> {
     let log = call(address, "GET", &format!("/v1/runs/{id}/logs"), &[], "")?.ok()?;
     let mut times: HashMap<&str, u32> = HashMap::new();
-    for line in log["items"].as_array().context("no lines")?.iter().filter_map(Value::as_str) {
+    for line in log["items"]
+        .as_array()
+        .context("no lines")?
+        .iter()
+        .filter_map(Value::as_str)
+    {
         *times.entry(line).or_default() += u32::from(line.starts_with("line "));
     }
-    let lost = expected.iter().filter(|line| times.get(*line).is_none_or(|times| *times == 0));
+    let lost = expected
+        .iter()
+        .filter(|line| times.get(*line).is_none_or(|times| *times == 0));
     account.lost.extend(lost.map(|line| format!("{line} of {id}")));
     let doubled = times.iter().filter(|(_, times)| **times > 1);
-    account.doubled.extend(doubled.map(|(line, times)| format!("{line} of {id} is there {times} times")));
+    account
+        .doubled
+        .extend(doubled.map(|(line, times)| format!("{line} of {id} is there {times} times")));
     Ok(())
 }
 
@@ -201,15 +243,24 @@ fn check_results(
         let path = format!("/v1/runs/{id}/steps/{}", key.replace('[', "%5B").replace(']', "%5D"));
         let detail = call(address, "GET", &path, &[], "")?.ok()?;
         let attempts = detail["attempts"].as_array().context("no attempts")?;
-        if attempts.iter().filter(|attempt| attempt["outcome"] == "succeeded").count() != 1 {
-            account.doubled.push(format!("{id} {key} succeeded more than once: {attempts:?}"));
+        if attempts
+            .iter()
+            .filter(|attempt| attempt["outcome"] == "succeeded")
+            .count()
+            != 1
+        {
+            account
+                .doubled
+                .push(format!("{id} {key} succeeded more than once: {attempts:?}"));
         }
         let attempt = detail["attempt"].as_u64().unwrap_or(0) as u32;
         let word = detail["result"]["word"].as_str().unwrap_or_default();
         let given = words.get(&(id, key)).map(Vec::as_slice).unwrap_or_default();
         account.results += 1;
         if !given.iter().any(|call| call.attempt == attempt && call.word == word) {
-            account.unexpected.push(format!("{id} {key}: attempt {attempt} recorded {word}, given were {given:?}"));
+            account.unexpected.push(format!(
+                "{id} {key}: attempt {attempt} recorded {word}, given were {given:?}"
+            ));
         }
     }
     Ok(())

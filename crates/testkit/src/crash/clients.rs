@@ -43,7 +43,11 @@ impl Journal {
     pub fn summary(&self) -> String {
         self.write(|entries| {
             let unknown = entries.intended.len() - entries.acked.len();
-            format!("{} started, {} acknowledged, {unknown} unknown", entries.intended.len(), entries.acked.len())
+            format!(
+                "{} started, {} acknowledged, {unknown} unknown",
+                entries.intended.len(),
+                entries.acked.len()
+            )
         })
     }
 }
@@ -89,7 +93,10 @@ pub(super) fn store_workflows(address: &str, sink: &str) -> anyhow::Result<Vec<S
 }
 
 /// Lets clients work until their time is over, then ends the server under their hands.
-#[allow(clippy::disallowed_methods, reason = "the moment of a crash is a moment by the clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the moment of a crash is a moment by the clock"
+)]
 pub(super) fn run(
     load: &Load,
     journal: &Journal,
@@ -149,12 +156,18 @@ pub(super) fn start_as(address: &str, journal: &Journal, key: &str, workflow: &s
 fn pick(journal: &Journal, random: &mut Random, unknown: bool) -> Option<(String, String)> {
     journal.write(|entries| {
         let candidates: Vec<_> = if unknown {
-            entries.intended.iter().filter(|(key, _)| !entries.acked.contains_key(*key)).collect()
+            entries
+                .intended
+                .iter()
+                .filter(|(key, _)| !entries.acked.contains_key(*key))
+                .collect()
         } else {
             entries.acked.iter().collect()
         };
         let at = random.below(candidates.len() as u64) as usize;
-        candidates.get(at).map(|(key, value)| ((*key).clone(), (*value).clone()))
+        candidates
+            .get(at)
+            .map(|(key, value)| ((*key).clone(), (*value).clone()))
     })
 }
 
@@ -167,7 +180,9 @@ fn repeat(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Result
 }
 
 fn write_line(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Result<()> {
-    let Some((_, run)) = pick(journal, random, false) else { return Ok(()) };
+    let Some((_, run)) = pick(journal, random, false) else {
+        return Ok(());
+    };
     let line = format!("line {:016x}", random.bits());
     journal.write(|entries| entries.sent_lines.insert(line.clone()));
     call(&load.address, "POST", &format!("/v1/runs/{run}/logs"), &[], &line)?.ok()?;
@@ -176,14 +191,18 @@ fn write_line(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Re
 }
 
 fn approve(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Result<()> {
-    let Some((_, run)) = pick(journal, random, false) else { return Ok(()) };
+    let Some((_, run)) = pick(journal, random, false) else {
+        return Ok(());
+    };
     let answer = call(&load.address, "POST", &format!("/v1/runs/{run}/approve"), &[], "")?;
     anyhow::ensure!(answer.status < 500, "status {}", answer.status);
     Ok(())
 }
 
 fn cancel(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Result<()> {
-    let Some((_, run)) = pick(journal, random, false) else { return Ok(()) };
+    let Some((_, run)) = pick(journal, random, false) else {
+        return Ok(());
+    };
     journal.write(|entries| entries.cancels.insert(run.clone()));
     let answer = call(&load.address, "POST", &format!("/v1/runs/{run}/cancel"), &[], "")?.ok()?;
     if answer["status"] == Value::from("CANCELED") {

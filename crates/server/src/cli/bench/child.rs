@@ -55,7 +55,11 @@ impl Server {
         while let Some(line) = lines.next_line().await? {
             if let Some(rest) = line.strip_prefix("quintet ready http=") {
                 let address = rest.split_whitespace().next().unwrap_or_default().to_owned();
-                return Ok(Self { child, address, ready_ms: ms_since(begun) });
+                return Ok(Self {
+                    child,
+                    address,
+                    ready_ms: ms_since(begun),
+                });
             }
         }
         bail!("the server ended before it was ready")
@@ -65,10 +69,22 @@ impl Server {
     pub fn usage(&self) -> Usage {
         let pid = self.child.id().unwrap_or_default();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |parts| parts.1).split_whitespace().collect();
-        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or("", |parts| parts.1)
+            .split_whitespace()
+            .collect();
+        let number = |at: usize| {
+            fields
+                .get(at)
+                .and_then(|field| field.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
         // Fields 14 and 15 (user and system ticks) and 24 (pages), counted from the one after the name.
-        Usage { cpu_s: (number(11) + number(12)) / 100.0, resident: number(21) * 4096.0 }
+        Usage {
+            cpu_s: (number(11) + number(12)) / 100.0,
+            resident: number(21) * 4096.0,
+        }
     }
 
     /// Ends it with SIGTERM and waits.

@@ -20,9 +20,15 @@ pub(super) struct Answer {
 
 impl Connection {
     pub async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.context("the server is not reachable")?;
+        let stream = TcpStream::connect(address)
+            .await
+            .context("the server is not reachable")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096), host: address.to_owned() })
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(4096),
+            host: address.to_owned(),
+        })
     }
 
     /// The bytes of a request, to be sent as often as wanted.
@@ -50,7 +56,11 @@ impl Connection {
             self.read().await?;
         };
         let text = std::str::from_utf8(&self.buffer[..head])?;
-        let status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status")?;
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .context("no status")?;
         let length: usize = text
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -60,7 +70,10 @@ impl Connection {
         while self.buffer.len() < head + length {
             self.read().await?;
         }
-        Ok(Answer { status, body: self.buffer[head..head + length].to_vec() })
+        Ok(Answer {
+            status,
+            body: self.buffer[head..head + length].to_vec(),
+        })
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
@@ -74,7 +87,12 @@ impl Connection {
 impl Answer {
     /// The body as JSON; an error when the status is not 200.
     pub fn json(&self) -> anyhow::Result<serde_json::Value> {
-        anyhow::ensure!(self.status == 200, "status {}: {}", self.status, String::from_utf8_lossy(&self.body));
+        anyhow::ensure!(
+            self.status == 200,
+            "status {}: {}",
+            self.status,
+            String::from_utf8_lossy(&self.body)
+        );
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
@@ -83,7 +101,8 @@ impl Answer {
 pub(super) fn metric(text: &str, name: &str) -> f64 {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let of_name = samples.filter_map(|line| line.rsplit_once(' ')).filter(|(key, _)| {
-        key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+        key.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
     });
     of_name.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
 }
@@ -95,6 +114,9 @@ mod tests {
     #[test]
     fn samples_of_one_name_are_summed_over_their_labels() {
         let text = "# HELP a x\na_total{o=\"x\"} 2\na_total{o=\"y\"} 3\na_total_more 100\nb 1\n";
-        assert_eq!((metric(text, "a_total"), metric(text, "b"), metric(text, "c")), (5.0, 1.0, 0.0));
+        assert_eq!(
+            (metric(text, "a_total"), metric(text, "b"), metric(text, "c")),
+            (5.0, 1.0, 0.0)
+        );
     }
 }

@@ -25,7 +25,8 @@ impl Report {
             return;
         }
         for (name, value) in figures {
-            self.rows.push((workload.to_owned(), (*name).to_owned(), readable(*value)));
+            self.rows
+                .push((workload.to_owned(), (*name).to_owned(), readable(*value)));
         }
     }
 

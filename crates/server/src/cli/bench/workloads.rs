@@ -37,7 +37,11 @@ pub(super) fn machine(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
 
 /// A step that does nothing.
 fn noop(id: &str, after: &[String]) -> Value {
-    if after.is_empty() { json!({ "id": id, "name": id, "action": "noop" }) } else { json!({ "id": id, "name": id, "action": "noop", "depends_on": after }) }
+    if after.is_empty() {
+        json!({ "id": id, "name": id, "action": "noop" })
+    } else {
+        json!({ "id": id, "name": id, "action": "noop", "depends_on": after })
+    }
 }
 
 fn chain_of_ten() -> Value {
@@ -50,7 +54,10 @@ fn one_step() -> Value {
 
 /// Stores a workflow; gives the body that starts it.
 async fn create(connection: &mut Connection, workflow: &Value) -> anyhow::Result<String> {
-    let stored = connection.call("POST", "/v1/workflows", &workflow.to_string()).await?.json()?;
+    let stored = connection
+        .call("POST", "/v1/workflows", &workflow.to_string())
+        .await?
+        .json()?;
     Ok(json!({ "workflow_id": stored["id"], "context": {} }).to_string())
 }
 
@@ -111,7 +118,10 @@ pub(super) async fn chain(report: &mut Report, dir: &Path, args: &Args) -> anyho
             latencies.push(ms_since(begun));
         }
     }
-    let figures = [("idle_p50_ms", quantile(&mut latencies, 0.5)), ("idle_p99_ms", quantile(&mut latencies, 0.99))];
+    let figures = [
+        ("idle_p50_ms", quantile(&mut latencies, 0.5)),
+        ("idle_p99_ms", quantile(&mut latencies, 0.99)),
+    ];
     report.add("W2", &figures);
     saturate(report, "W2", &server, &body, args, 10.0).await?;
     server.stop().await
@@ -169,10 +179,16 @@ async fn saturate(
             ("steps_per_s", runs * steps / seconds),
             ("submit_p50_ms", quantile(&mut latencies, 0.5)),
             ("submit_p99_ms", quantile(&mut latencies, 0.99)),
-            ("server_cpu_s_per_1000_steps", cpu(usage_before, usage) * 1000.0 / (runs * steps)),
+            (
+                "server_cpu_s_per_1000_steps",
+                cpu(usage_before, usage) * 1000.0 / (runs * steps),
+            ),
             ("resident_mib", usage.resident / f64::from(1 << 20)),
             ("fsyncs_per_step", commits / (runs * steps)),
-            ("rows_written_per_step", grown("quintet_store_rows_written_total") / (runs * steps)),
+            (
+                "rows_written_per_step",
+                grown("quintet_store_rows_written_total") / (runs * steps),
+            ),
         ],
     );
     Ok(())
@@ -211,8 +227,11 @@ pub(super) async fn fan_out(report: &mut Report, dir: &Path) -> anyhow::Result<(
             ensure!(run["status"] == "SUCCEEDED", "the run is {}", run["status"]);
         }
         let resident = server.usage().resident / f64::from(1 << 20);
-        let figures =
-            [("steps", steps as f64), ("wall_p50_ms", quantile(&mut times, 0.5)), ("resident_mib", resident)];
+        let figures = [
+            ("steps", steps as f64),
+            ("wall_p50_ms", quantile(&mut times, 0.5)),
+            ("resident_mib", resident),
+        ];
         report.add("W3", &figures);
         server.stop().await?;
     }
@@ -223,7 +242,8 @@ pub(super) async fn fan_out(report: &mut Report, dir: &Path) -> anyhow::Result<(
 pub(super) async fn waiting(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
     let server = Server::start(dir).await?;
     let mut connection = Connection::open(&server.address).await?;
-    let gated = json!({ "name": "gated", "steps": [{ "id": "a", "name": "a", "action": "noop", "requires_approval": true }] });
+    let gated =
+        json!({ "name": "gated", "steps": [{ "id": "a", "name": "a", "action": "noop", "requires_approval": true }] });
     let body: Value = serde_json::from_str(&create(&mut connection, &gated).await?)?;
     let batch = json!({ "runs": vec![body; 1000] }).to_string();
     connection.call("POST", "/v1/runs/batch", &batch).await?.json()?;
@@ -236,13 +256,19 @@ pub(super) async fn waiting(report: &mut Report, dir: &Path) -> anyhow::Result<(
     server.stop().await?;
     let again = Server::start(dir).await?;
     let mut connection = Connection::open(&again.address).await?;
-    let page = connection.call("GET", "/v1/runs?status=WAITING_APPROVAL&limit=1", "").await?.json()?;
+    let page = connection
+        .call("GET", "/v1/runs?status=WAITING_APPROVAL&limit=1", "")
+        .await?
+        .json()?;
     page["items"].get(0).context("the waiting runs are gone")?;
     report.add(
         "waiting",
         &[
             ("runs", WAITING_RUNS as f64),
-            ("bytes_per_run", (after.resident - before.resident) / WAITING_RUNS as f64),
+            (
+                "bytes_per_run",
+                (after.resident - before.resident) / WAITING_RUNS as f64,
+            ),
             ("batch_starts_per_s", WAITING_RUNS as f64 / started_ms * 1e3),
             ("ready_ms", again.ready_ms),
         ],
@@ -262,7 +288,8 @@ pub(super) async fn idle(report: &mut Report, dir: &Path) -> anyhow::Result<()> 
     tasks::pause(Some(Duration::from_secs_f64(SECONDS))).await;
     let cpu_ms = cpu(usage, server.usage()) * 1e3;
     let after = metrics(&mut connection).await?;
-    let statements = metric(&after, "quintet_store_statements_total") - metric(&before, "quintet_store_statements_total");
+    let statements =
+        metric(&after, "quintet_store_statements_total") - metric(&before, "quintet_store_statements_total");
     report.add(
         "idle",
         &[

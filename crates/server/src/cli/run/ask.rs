@@ -19,7 +19,14 @@ impl Asker {
     /// For a run. `agree` answers everything with yes; `interactive` says whether there is somebody to ask.
     pub fn new(client: &Client, run: &str, agree: bool, interactive: bool) -> Self {
         let how = format!("quintet approvals approve {run} --server {}", client.base());
-        Self { agree, interactive, how, waiting: Vec::new(), asked: None, answers: mpsc::unbounded_channel() }
+        Self {
+            agree,
+            interactive,
+            how,
+            waiting: Vec::new(),
+            asked: None,
+            answers: mpsc::unbounded_channel(),
+        }
     }
 
     /// Whether the answer is known.
@@ -51,7 +58,9 @@ impl Asker {
     /// The next answer: which step, and whether it may start. Waits for ever while nothing is asked.
     pub async fn answer(&mut self) -> anyhow::Result<(String, bool)> {
         loop {
-            let Some(line) = self.answers.1.recv().await else { return std::future::pending().await };
+            let Some(line) = self.answers.1.recv().await else {
+                return std::future::pending().await;
+            };
             let step = self.asked.take();
             let agreed = match line.trim().to_lowercase().as_str() {
                 "y" | "yes" => Some(true),

@@ -24,7 +24,11 @@ pub enum What {
     /// The step ended well.
     Succeeded,
     /// An attempt failed and another follows.
-    Retrying { attempt: u64, error: String, at: Option<Time> },
+    Retrying {
+        attempt: u64,
+        error: String,
+        at: Option<Time>,
+    },
     /// The attempt's process was lost.
     Lost,
     /// The step failed for good.
@@ -40,7 +44,10 @@ pub enum What {
     /// A person, or nobody in time, decided.
     Decided { granted: bool, by: Option<String> },
     /// Reported progress, in percent, and a message.
-    Progress { percent: Option<f64>, message: Option<String> },
+    Progress {
+        percent: Option<f64>,
+        message: Option<String>,
+    },
     /// Something else that a line should say.
     Note(String),
 }
@@ -54,20 +61,37 @@ impl Happening {
         let error = || excerpt(&text("error").unwrap_or_default(), 200);
         let by = || text("by").map_or_else(String::new, |by| format!(" by {by}"));
         let what = match event.get("event").and_then(Value::as_str)? {
-            "step.started" => What::Started { attempt: number("attempt").unwrap_or(1) },
+            "step.started" => What::Started {
+                attempt: number("attempt").unwrap_or(1),
+            },
             "step.succeeded" | "step.waited" | "step.collected" => What::Succeeded,
-            "step.retrying" => {
-                What::Retrying { attempt: number("attempt").unwrap_or(1), error: error(), at: time("retry_at") }
-            }
+            "step.retrying" => What::Retrying {
+                attempt: number("attempt").unwrap_or(1),
+                error: error(),
+                at: time("retry_at"),
+            },
             "step.attempt_lost" => What::Lost,
             "step.failed" => What::Failed { error: error() },
-            "step.skipped" => What::Skipped { why: cause(text("cause").as_deref()) },
-            "step.expanded" => What::Expanded { items: number("items").unwrap_or(0) as usize },
+            "step.skipped" => What::Skipped {
+                why: cause(text("cause").as_deref()),
+            },
+            "step.expanded" => What::Expanded {
+                items: number("items").unwrap_or(0) as usize,
+            },
             "step.waiting" => What::Waiting { until: time("until") },
             "approval.requested" => What::Asked,
-            "approval.granted" => What::Decided { granted: true, by: text("by") },
-            "approval.rejected" => What::Decided { granted: false, by: text("by") },
-            "step.progressed" => What::Progress { percent: event.get("progress")?.as_f64(), message: text("message") },
+            "approval.granted" => What::Decided {
+                granted: true,
+                by: text("by"),
+            },
+            "approval.rejected" => What::Decided {
+                granted: false,
+                by: text("by"),
+            },
+            "step.progressed" => What::Progress {
+                percent: event.get("progress")?.as_f64(),
+                message: text("message"),
+            },
             "run.canceled" => What::Note(format!("called off{}", by())),
             "run.timed_out" => What::Note("took too long and was called off".to_owned()),
             "run.paused" => What::Note(format!("paused{}", by())),
@@ -76,7 +100,11 @@ impl Happening {
             "log.appended" => What::Note(excerpt(&text("text")?, 200)),
             _ => return None,
         };
-        Some(Self { at: time("at"), step: text("step").unwrap_or_default(), what })
+        Some(Self {
+            at: time("at"),
+            step: text("step").unwrap_or_default(),
+            what,
+        })
     }
 
     /// What happened, in words; `took` is how long the step was under way.
@@ -87,25 +115,37 @@ impl Happening {
             What::Started { attempt } => format!("attempt {attempt} started"),
             What::Succeeded => format!("succeeded{in_time}"),
             What::Retrying { attempt, error, at } => {
-                let wait = at.zip(self.at).map(|(at, now)| format!(" in {}", duration(at.ms_since(now))));
-                format!("attempt {attempt} failed: {error}; next attempt{}", wait.unwrap_or_default())
+                let wait = at
+                    .zip(self.at)
+                    .map(|(at, now)| format!(" in {}", duration(at.ms_since(now))));
+                format!(
+                    "attempt {attempt} failed: {error}; next attempt{}",
+                    wait.unwrap_or_default()
+                )
             }
             What::Lost => "lost with its process; it is made again".to_owned(),
             What::Failed { error } => format!("FAILED{in_time}: {error}"),
             What::Skipped { why } => format!("skipped: {why}"),
             What::Expanded { items } => format!("runs for {items} items"),
             What::Waiting { until } => {
-                let wait = until.zip(self.at).map(|(until, now)| format!(" {}", duration(until.ms_since(now))));
+                let wait = until
+                    .zip(self.at)
+                    .map(|(until, now)| format!(" {}", duration(until.ms_since(now))));
                 format!("waits{}", wait.unwrap_or_default())
             }
             What::Asked => "waits for an approval".to_owned(),
             What::Decided { granted, by } => {
                 let decision = if *granted { "approved" } else { "declined" };
-                by.as_ref().map_or_else(|| decision.to_owned(), |by| format!("{decision} by {by}"))
+                by.as_ref()
+                    .map_or_else(|| decision.to_owned(), |by| format!("{decision} by {by}"))
             }
             What::Progress { percent, message } => {
                 let percent = percent.map(|percent| format!("{percent:.0}%"));
-                [percent, message.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+                [percent, message.clone()]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" ")
             }
             What::Note(text) => text.clone(),
         }
@@ -135,7 +175,10 @@ mod tests {
         let at = "2026-11-21T10:00:00Z";
         let retry = json!({"event": "step.retrying", "step": "pay", "attempt": 1, "at": at,
             "error": "http status 503", "retry_at": "2026-11-21T10:00:01.5Z"});
-        assert_eq!(words(retry, None).unwrap(), "attempt 1 failed: http status 503; next attempt in 1.5s");
+        assert_eq!(
+            words(retry, None).unwrap(),
+            "attempt 1 failed: http status 503; next attempt in 1.5s"
+        );
         let ended = json!({"event": "step.succeeded", "step": "pay", "at": at});
         assert_eq!(words(ended, Some(320)).unwrap(), "succeeded in 320ms");
         let skipped = json!({"event": "step.skipped", "step": "gift", "cause": "condition_false"});

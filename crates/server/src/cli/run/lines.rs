@@ -15,18 +15,37 @@ pub struct Lines {
 impl Lines {
     /// For a run that was accepted at `started`.
     pub fn new(run: &str, manner: &Manner<'_>, started: Option<Time>) -> Self {
-        let name = if manner.name.is_empty() { String::new() } else { format!(" of {}", manner.name) };
+        let name = if manner.name.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", manner.name)
+        };
         // A reader that has gone away is found out at the next line.
         let _ = print_line(&format!("{run}{name}"));
-        Self { started, width: manner.width }
+        Self {
+            started,
+            width: manner.width,
+        }
     }
 }
 
 impl View for Lines {
     fn show(&mut self, happening: &Happening, took: Option<u64>) -> anyhow::Result<()> {
-        let since = self.started.zip(happening.at).map_or(0, |(started, at)| at.ms_since(started));
-        let subject = if happening.step.is_empty() { "run" } else { &happening.step };
-        print_line(&format!("+{:<7} {subject:<width$}  {}", seconds(since), happening.words(took), width = self.width))
+        let since = self
+            .started
+            .zip(happening.at)
+            .map_or(0, |(started, at)| at.ms_since(started));
+        let subject = if happening.step.is_empty() {
+            "run"
+        } else {
+            &happening.step
+        };
+        print_line(&format!(
+            "+{:<7} {subject:<width$}  {}",
+            seconds(since),
+            happening.words(took),
+            width = self.width
+        ))
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

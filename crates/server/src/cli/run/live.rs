@@ -51,9 +51,16 @@ impl Live {
         if parent(&happening.step).is_some() {
             return;
         }
-        let (bars, shown) = (&self.bars, self.active.values().filter(|active| !active.bar.is_hidden()).count());
+        let (bars, shown) = (
+            &self.bars,
+            self.active.values().filter(|active| !active.bar.is_hidden()).count(),
+        );
         let active = self.active.entry(happening.step.clone()).or_insert_with(|| {
-            let bar = if shown < SHOWN { bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
+            let bar = if shown < SHOWN {
+                bars.add(ProgressBar::new_spinner())
+            } else {
+                ProgressBar::hidden()
+            };
             bar.set_style(style());
             bar.set_prefix(format!("{:<width$}", happening.step, width = self.width));
             bar.set_message(message.clone());
@@ -102,7 +109,9 @@ fn parent(step: &str) -> Option<&str> {
 
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template("{spinner:.blue} {prefix}  {wide_msg} {elapsed:.dim}");
-    style.unwrap_or_else(|_| ProgressStyle::default_spinner()).tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "])
+    style
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "])
 }
 
 impl View for Live {
@@ -142,7 +151,11 @@ impl View for Live {
     }
 
     fn aside(&mut self, hide: bool) {
-        let target = if hide { indicatif::ProgressDrawTarget::hidden() } else { indicatif::ProgressDrawTarget::stderr() };
+        let target = if hide {
+            indicatif::ProgressDrawTarget::hidden()
+        } else {
+            indicatif::ProgressDrawTarget::stderr()
+        };
         if hide {
             // What cannot be cleared stays on the screen; the question is asked all the same.
             let _ = self.bars.clear();

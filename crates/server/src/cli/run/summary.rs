@@ -17,15 +17,25 @@ pub async fn print(client: &Client, run: &Run, clock: &Clock) -> anyhow::Result<
     let text = |name: &str| run.more.get(name).and_then(Value::as_str);
     if run.status.is_success() {
         // The last step that gave something has what people take for the result of the run.
-        let last = run.steps.iter().rev().find(|step| step.status == "SUCCEEDED" && step.output.as_deref().is_some_and(has_words));
+        let last = run
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.status == "SUCCEEDED" && step.output.as_deref().is_some_and(has_words));
         last.map(result).transpose()?;
     } else if let Some(error) = text("error") {
-        let step = text("failed_step").map(|step| format!("step {step}: ")).unwrap_or_default();
+        let step = text("failed_step")
+            .map(|step| format!("step {step}: "))
+            .unwrap_or_default();
         print_line(&paint(Hue::Bad, &format!("error: {step}{error}")))?;
     }
     let took = between(&run.created_at, text("finished_at").unwrap_or(&run.updated_at));
     let took = took.map(|ms| format!(" in {}", duration(ms))).unwrap_or_default();
-    print_line(&format!("{} {}{took}", run.id, paint(hue(run.status.as_str()), run.status.as_str())))
+    print_line(&format!(
+        "{} {}{took}",
+        run.id,
+        paint(hue(run.status.as_str()), run.status.as_str())
+    ))
 }
 
 fn has_words(output: &str) -> bool {

@@ -36,7 +36,10 @@ struct Embedded {
 impl Target {
     /// A server elsewhere.
     pub fn remote(server: &str, api_key: Option<&str>) -> anyhow::Result<Self> {
-        Ok(Self { client: connect::client(server, api_key)?, embedded: None })
+        Ok(Self {
+            client: connect::client(server, api_key)?,
+            embedded: None,
+        })
     }
 
     /// A server in this process.
@@ -50,7 +53,15 @@ impl Target {
         let (served, stopped) = (Arc::clone(&app), stop.clone());
         let server = tasks::spawn("api", async move { server.run(&served, stopped.cancelled()).await });
         let client = connect::client(&format!("http://{address}"), key.as_deref())?;
-        Ok(Self { client, embedded: Some(Embedded { app, server, stop, store: store::describe(args)? }) })
+        Ok(Self {
+            client,
+            embedded: Some(Embedded {
+                app,
+                server,
+                stop,
+                store: store::describe(args)?,
+            }),
+        })
     }
 
     /// What becomes of a run when this process goes away.
@@ -66,7 +77,9 @@ impl Target {
 
     /// Ends the server in this process, if there is one.
     pub async fn close(self) {
-        let Some(Embedded { app, server, stop, .. }) = self.embedded else { return };
+        let Some(Embedded { app, server, stop, .. }) = self.embedded else {
+            return;
+        };
         drop(self.client);
         stop.cancel();
         let end = async {

@@ -65,13 +65,19 @@ pub struct Clock {
 impl Clock {
     fn note(&mut self, happening: &Happening) -> Option<u64> {
         let at = happening.at?;
-        let ends = matches!(happening.what, What::Succeeded | What::Failed { .. } | What::Decided { .. });
+        let ends = matches!(
+            happening.what,
+            What::Succeeded | What::Failed { .. } | What::Decided { .. }
+        );
         if ends {
             let took = at.ms_since(self.begun.remove(&happening.step)?);
             self.took.insert(happening.step.clone(), took);
             return Some(took);
         }
-        if matches!(happening.what, What::Started { .. } | What::Expanded { .. } | What::Waiting { .. } | What::Asked) {
+        if matches!(
+            happening.what,
+            What::Started { .. } | What::Expanded { .. } | What::Waiting { .. } | What::Asked
+        ) {
             self.begun.entry(happening.step.clone()).or_insert(at);
         }
         None
@@ -94,8 +100,20 @@ impl<'a> Watch<'a> {
             (false, true) => Some(Box::new(Live::new(&run.id, manner))),
             (false, false) => Some(Box::new(Lines::new(&run.id, manner, started))),
         };
-        let asker = Asker::new(client, &run.id, manner.approve_all, is_screen && !json && std::io::stdin().is_terminal());
-        Self { client, run: run.id.clone(), events: client.runs().follow_events(&run.id), view, asker, clock: Clock::default() }
+        let asker = Asker::new(
+            client,
+            &run.id,
+            manner.approve_all,
+            is_screen && !json && std::io::stdin().is_terminal(),
+        );
+        Self {
+            client,
+            run: run.id.clone(),
+            events: client.runs().follow_events(&run.id),
+            view,
+            asker,
+            clock: Clock::default(),
+        }
     }
 
     /// Shows what happens until nothing more does.
@@ -122,11 +140,15 @@ impl<'a> Watch<'a> {
     }
 
     async fn event(&mut self, event: Result<Followed, Error>) -> anyhow::Result<()> {
-        let Ok(value) = serde_json::from_str::<Value>(&event?.data) else { return Ok(()) };
+        let Ok(value) = serde_json::from_str::<Value>(&event?.data) else {
+            return Ok(());
+        };
         if self.view.is_none() {
             print_json_line(&value)?;
         }
-        let Some(happening) = Happening::read(&value) else { return Ok(()) };
+        let Some(happening) = Happening::read(&value) else {
+            return Ok(());
+        };
         let took = self.clock.note(&happening);
         if let Some(view) = &mut self.view {
             view.show(&happening, took)?;
@@ -155,9 +177,17 @@ impl<'a> Watch<'a> {
 
     async fn decide(&mut self, step: &str, agree: bool) -> anyhow::Result<()> {
         let by = std::env::var("USER").ok().filter(|user| !user.is_empty());
-        let decision = Decision { step: Some(step.to_owned()), by, ..Decision::default() };
+        let decision = Decision {
+            step: Some(step.to_owned()),
+            by,
+            ..Decision::default()
+        };
         let runs = self.client.runs();
-        let decided = if agree { runs.approve(&self.run, &decision).await } else { runs.reject(&self.run, &decision).await };
+        let decided = if agree {
+            runs.approve(&self.run, &decision).await
+        } else {
+            runs.reject(&self.run, &decision).await
+        };
         match decided {
             // Somebody else was faster, or the run was called off meanwhile.
             Err(Error::Api(error)) if error.status.as_u16() == 409 => Ok(()),
@@ -169,7 +199,7 @@ impl<'a> Watch<'a> {
         let run = self.client.runs().get(&self.run).await?;
         let end = if run.status.is_finished() { End::Finished } else { end };
         if self.view.is_none() {
-            print_json_line(&serde_json::json!({ "type": "run", "run": run }))?;
+            print_json_line(&serde_json::json!({ "event": "run.ended", "run": run }))?;
         } else if end == End::Finished {
             summary::print(self.client, &run, &self.clock).await?;
         } else if run.status == RunStatus::WaitingApproval {

@@ -18,7 +18,11 @@ pub fn print_state(run: &Run, json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(run);
     }
-    print_line(&format!("{} {}", run.id, paint(hue(run.status.as_str()), run.status.as_str())))
+    print_line(&format!(
+        "{} {}",
+        run.id,
+        paint(hue(run.status.as_str()), run.status.as_str())
+    ))
 }
 
 pub(super) fn list(runs: &[Run], json: bool) -> anyhow::Result<()> {
@@ -29,13 +33,21 @@ pub(super) fn list(runs: &[Run], json: bool) -> anyhow::Result<()> {
         let took = between(&run.created_at, &run.updated_at).filter(|_| run.status.is_finished());
         vec![
             Cell::new(&run.id),
-            Cell::new(if run.workflow_id.is_empty() { "(inline)" } else { &run.workflow_id }),
+            Cell::new(if run.workflow_id.is_empty() {
+                "(inline)"
+            } else {
+                &run.workflow_id
+            }),
             status_cell(run.status.as_str()),
             Cell::new(age(&run.created_at)),
             Cell::new(took.map(duration).unwrap_or_default()),
         ]
     });
-    print_table(&["ID", "WORKFLOW", "STATUS", "CREATED", "TOOK"], rows.collect(), "no runs")
+    print_table(
+        &["ID", "WORKFLOW", "STATUS", "CREATED", "TOOK"],
+        rows.collect(),
+        "no runs",
+    )
 }
 
 pub(super) async fn run(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
@@ -43,10 +55,17 @@ pub(super) async fn run(client: &Client, id: &str, json: bool) -> anyhow::Result
     if json {
         return print_json(&run);
     }
-    let workflow = if run.workflow_id.is_empty() { "(inline)" } else { &run.workflow_id };
+    let workflow = if run.workflow_id.is_empty() {
+        "(inline)"
+    } else {
+        &run.workflow_id
+    };
     print_line(&format!("run       {}", run.id))?;
     print_line(&format!("workflow  {workflow}"))?;
-    print_line(&format!("status    {}", paint(hue(run.status.as_str()), run.status.as_str())))?;
+    print_line(&format!(
+        "status    {}",
+        paint(hue(run.status.as_str()), run.status.as_str())
+    ))?;
     print_line(&format!("created   {} ({})", run.created_at, age(&run.created_at)))?;
     if let Some(took) = between(&run.created_at, &run.updated_at).filter(|_| run.status.is_finished()) {
         print_line(&format!("took      {}", duration(took)))?;
@@ -72,21 +91,36 @@ pub(super) async fn steps(client: &Client, id: &str, json: bool) -> anyhow::Resu
 /// does not know, that is taken from the last attempt.
 pub async fn print_steps(client: &Client, run: &Run, took: impl Fn(&str) -> Option<u64>) -> anyhow::Result<()> {
     let steps = client.runs().all_steps(&run.id, ROWS + 1).await?;
-    let outputs: HashMap<&str, &str> =
-        run.steps.iter().filter_map(|step| Some((step.step_id.as_str(), step.output.as_deref()?))).collect();
+    let outputs: HashMap<&str, &str> = run
+        .steps
+        .iter()
+        .filter_map(|step| Some((step.step_id.as_str(), step.output.as_deref()?)))
+        .collect();
     let is_shown = |step: &&Value| step.get("item").is_none() || step.get("error").is_some();
     let shown: Vec<&Value> = steps.iter().filter(is_shown).collect();
     let rows = shown.iter().take(ROWS).map(|step| step_row(step, &outputs, &took));
-    print_table(&["STEP", "ACTION", "STATUS", "ATTEMPTS", "TOOK", "RESULT"], rows.collect(), "no steps")?;
+    print_table(
+        &["STEP", "ACTION", "STATUS", "ATTEMPTS", "TOOK", "RESULT"],
+        rows.collect(),
+        "no steps",
+    )?;
     if steps.len() > ROWS {
-        print_line(&format!("... and more; `quintet runs steps {} --json` has them all", run.id))?;
+        print_line(&format!(
+            "... and more; `quintet runs steps {} --json` has them all",
+            run.id
+        ))?;
     }
     Ok(())
 }
 
 fn step_row(step: &Value, outputs: &HashMap<&str, &str>, took: impl Fn(&str) -> Option<u64>) -> Vec<Cell> {
     let text = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
-    let number = |field: &Value| field.as_u64().filter(|number| *number > 0).map(|number| number.to_string());
+    let number = |field: &Value| {
+        field
+            .as_u64()
+            .filter(|number| *number > 0)
+            .map(|number| number.to_string())
+    };
     let items = step.get("items").and_then(|items| {
         let (done, total) = (items.get("done")?, items.get("total")?);
         Some(format!("{done} of {total} items"))
@@ -135,9 +169,22 @@ pub(super) async fn history(client: &Client, id: &str, after: Option<u64>, json:
 fn history_line(entry: &Value) -> String {
     let text = |name: &str| entry.get(name).map(shown).unwrap_or_default();
     let known = ["id", "seq", "at", "event", "step"];
-    let rest = entry.as_object().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));
-    let rest: Vec<String> = rest.map(|(name, value)| format!("{name}={}", excerpt(&shown(value), 100))).collect();
-    let line = format!("{:>6}  {}  {:<18} {:<16} {}", text("id"), text("at"), text("event"), text("step"), rest.join(" "));
+    let rest = entry
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !known.contains(&name.as_str()));
+    let rest: Vec<String> = rest
+        .map(|(name, value)| format!("{name}={}", excerpt(&shown(value), 100)))
+        .collect();
+    let line = format!(
+        "{:>6}  {}  {:<18} {:<16} {}",
+        text("id"),
+        text("at"),
+        text("event"),
+        text("step"),
+        rest.join(" ")
+    );
     line.trim_end().to_owned()
 }
 
@@ -153,10 +200,17 @@ pub(super) fn why(answer: &Value, json: bool) -> anyhow::Result<()> {
     };
     for entry in entries {
         let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
-        print_line(&format!("{} {}", text("step"), paint(hue(text("status")), text("status"))))?;
+        print_line(&format!(
+            "{} {}",
+            text("step"),
+            paint(hue(text("status")), text("status"))
+        ))?;
         for reason in entry.get("reasons").and_then(Value::as_array).into_iter().flatten() {
             let words = reason.get("text").and_then(Value::as_str);
-            print_line(&format!("  {}", words.map_or_else(|| reason.to_string(), str::to_owned)))?;
+            print_line(&format!(
+                "  {}",
+                words.map_or_else(|| reason.to_string(), str::to_owned)
+            ))?;
         }
     }
     Ok(())

@@ -137,7 +137,8 @@ impl WaitArgs {
     pub fn ms(&self) -> Result<Option<u64>, BadInput> {
         let Some(text) = &self.wait else { return Ok(None) };
         let ms = duration_ms(text);
-        ms.map(Some).ok_or_else(|| BadInput::at("--wait", format!("`{text}` is no duration such as 30s or 500ms")))
+        ms.map(Some)
+            .ok_or_else(|| BadInput::at("--wait", format!("`{text}` is no duration such as 30s or 500ms")))
     }
 }
 
@@ -204,7 +205,11 @@ pub(super) struct Note {
 
 impl Note {
     pub fn decision(&self) -> Decision {
-        Decision { by: self.by.clone(), reason: self.reason.clone(), ..Decision::default() }
+        Decision {
+            by: self.by.clone(),
+            reason: self.reason.clone(),
+            ..Decision::default()
+        }
     }
 }
 
@@ -215,7 +220,17 @@ mod tests {
     #[test]
     fn durations_have_a_unit_or_are_seconds() {
         let read = ["500ms", "30s", "30", "5m", "2h", "s", "1d", "", "1.5s"].map(duration_ms);
-        let expected = [Some(500), Some(30_000), Some(30_000), Some(300_000), Some(7_200_000), None, None, None, None];
+        let expected = [
+            Some(500),
+            Some(30_000),
+            Some(30_000),
+            Some(300_000),
+            Some(7_200_000),
+            None,
+            None,
+            None,
+            None,
+        ];
         assert_eq!(read, expected);
     }
 }

@@ -19,7 +19,10 @@ pub fn dot(picture: &Picture) -> String {
         let _ = writeln!(text, "  {} [{}];", quoted(&node.key), attributes(node));
     }
     for edge in &picture.edges {
-        let (from, to) = (quoted(&picture.nodes[edge.from].key), quoted(&picture.nodes[edge.to].key));
+        let (from, to) = (
+            quoted(&picture.nodes[edge.from].key),
+            quoted(&picture.nodes[edge.to].key),
+        );
         let look = match edge.on {
             EdgeOn::Success => String::new(),
             EdgeOn::Failure => format!(" [style=dashed, color=\"#dc2626\", label={}]", edge_words(edge.on)),
@@ -56,7 +59,13 @@ fn attributes(node: &Node) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\r', "").replace('\n', "\\n"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\r', "")
+            .replace('\n', "\\n")
+    )
 }
 
 #[cfg(test)]

@@ -43,13 +43,25 @@ pub fn layout(widths: &[f64], edges: &[(usize, usize)]) -> Layout {
     let mut grid = Grid::new(widths, edges);
     grid.order();
     let mut x = grid.place();
-    let left = x.iter().zip(&grid.width).map(|(x, width)| x - width / 2.0).fold(f64::INFINITY, f64::min);
+    let left = x
+        .iter()
+        .zip(&grid.width)
+        .map(|(x, width)| x - width / 2.0)
+        .fold(f64::INFINITY, f64::min);
     x.iter_mut().for_each(|x| *x -= left);
-    let width = x.iter().zip(&grid.width).map(|(x, width)| x + width / 2.0).fold(0.0, f64::max);
+    let width = x
+        .iter()
+        .zip(&grid.width)
+        .map(|(x, width)| x + width / 2.0)
+        .fold(0.0, f64::max);
     let point = |&at: &usize| (x[at], grid.layer[at]);
     Layout {
         nodes: (0..widths.len()).map(|at| point(&at)).collect(),
-        edges: grid.routes.iter().map(|route| route.iter().map(point).collect()).collect(),
+        edges: grid
+            .routes
+            .iter()
+            .map(|route| route.iter().map(point).collect())
+            .collect(),
         layers: grid.layers.len(),
         width,
     }
@@ -149,8 +161,11 @@ impl Grid {
             layer.iter().enumerate().for_each(|(place, &at)| position[at] = place);
         }
         let between = |layer: &Vec<usize>| {
-            let mut ends: Vec<(usize, usize)> =
-                layer.iter().flat_map(|&at| self.below[at].iter().map(move |&to| (at, to))).map(|(at, to)| (position[at], position[to])).collect();
+            let mut ends: Vec<(usize, usize)> = layer
+                .iter()
+                .flat_map(|&at| self.below[at].iter().map(move |&to| (at, to)))
+                .map(|(at, to)| (position[at], position[to]))
+                .collect();
             ends.sort_unstable();
             inversions(ends.into_iter().map(|(_, to)| to), layer.len())
         };
@@ -171,8 +186,13 @@ impl Grid {
         // last one goes down, because people read from above.
         let rounds = if self.width.len() > LARGE { 2 } else { ROUNDS };
         for _ in 0..rounds {
-            self.layers.iter().rev().for_each(|layer| self.settle(layer, &self.below, &mut x));
-            self.layers.iter().for_each(|layer| self.settle(layer, &self.above, &mut x));
+            self.layers
+                .iter()
+                .rev()
+                .for_each(|layer| self.settle(layer, &self.below, &mut x));
+            self.layers
+                .iter()
+                .for_each(|layer| self.settle(layer, &self.above, &mut x));
         }
         x
     }
@@ -239,7 +259,10 @@ fn isotonic(wishes: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
         }
         pools.push(pool);
     }
-    pools.into_iter().flat_map(|(value, _, count)| std::iter::repeat_n(value, count)).collect()
+    pools
+        .into_iter()
+        .flat_map(|(value, _, count)| std::iter::repeat_n(value, count))
+        .collect()
 }
 
 /// Pairs in the wrong order, counted with a Fenwick tree.
@@ -273,7 +296,10 @@ mod tests {
     fn the_longest_way_decides_the_layer_and_long_arrows_bend_in_each_layer_between() {
         let layout = layout(&[100.0; 3], &[(0, 1), (1, 2), (0, 2)]);
         assert_eq!(layout.nodes.iter().map(|node| node.1).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(layout.edges[2].iter().map(|point| point.1).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(
+            layout.edges[2].iter().map(|point| point.1).collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
         assert_eq!(layout.layers, 3);
     }
 
@@ -306,7 +332,10 @@ mod tests {
 
     #[test]
     fn a_chain_is_straight_below_whatever_stands_beside_its_beginning() {
-        let layout = layout(&[100.0, 120.0, 90.0, 140.0, 80.0], &[(0, 1), (0, 2), (1, 2), (2, 3), (3, 4)]);
+        let layout = layout(
+            &[100.0, 120.0, 90.0, 140.0, 80.0],
+            &[(0, 1), (0, 2), (1, 2), (2, 3), (3, 4)],
+        );
         let x: Vec<f64> = layout.nodes.iter().map(|node| node.0).collect();
         assert!((x[2] - x[3]).abs() < 1e-6 && (x[3] - x[4]).abs() < 1e-6, "{x:?}");
     }

@@ -8,7 +8,12 @@ use super::picture::{Node, Picture, State, edge_label, shorten};
 
 /// The picture as a `graph TD`: nodes in the order of the definition, then edges, then styles.
 pub fn mermaid(picture: &Picture) -> String {
-    let ids: Vec<String> = picture.nodes.iter().enumerate().map(|(at, node)| id(at, &node.key)).collect();
+    let ids: Vec<String> = picture
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| id(at, &node.key))
+        .collect();
     let mut text = String::from("graph TD\n");
     for (id, node) in ids.iter().zip(&picture.nodes) {
         let (open, close) = shape(node);
@@ -38,10 +43,16 @@ pub fn mermaid(picture: &Picture) -> String {
 
 /// A name that Mermaid takes: the key where it is one.
 fn id(at: usize, key: &str) -> String {
-    let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !key.starts_with(|c: char| c.is_ascii_digit());
+    let plain =
+        key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !key.starts_with(|c: char| c.is_ascii_digit());
     // These words mean something to Mermaid wherever they stand.
-    let reserved = ["end", "graph", "subgraph", "style", "class", "click", "default"].contains(&key.to_lowercase().as_str());
-    if plain && !reserved && !key.is_empty() { key.to_owned() } else { format!("step_{at}") }
+    let reserved =
+        ["end", "graph", "subgraph", "style", "class", "click", "default"].contains(&key.to_lowercase().as_str());
+    if plain && !reserved && !key.is_empty() {
+        key.to_owned()
+    } else {
+        format!("step_{at}")
+    }
 }
 
 fn shape(node: &Node) -> (&'static str, &'static str) {
@@ -59,7 +70,11 @@ fn label(node: &Node) -> String {
     if node.for_each {
         lines[1].push_str(", for each");
     }
-    lines.extend(node.when.as_ref().map(|when| format!("if {}", escape(&shorten(when, 48)))));
+    lines.extend(
+        node.when
+            .as_ref()
+            .map(|when| format!("if {}", escape(&shorten(when, 48)))),
+    );
     lines.extend(node.join.as_ref().map(|join| format!("join: {join}")));
     lines.extend(node.note.as_deref().map(escape));
     lines.join("<br/>")

@@ -126,13 +126,25 @@ impl State {
 impl Picture {
     /// The picture of a plan. Dependencies on steps that are not there are left out.
     pub fn of_plan(title: &str, plan: &PlanSpec) -> Self {
-        let index: HashMap<&str, usize> = plan.steps.iter().enumerate().map(|(at, step)| (step.key.as_str(), at)).collect();
+        let index: HashMap<&str, usize> = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| (step.key.as_str(), at))
+            .collect();
         let mut edges = Vec::new();
         for (to, step) in plan.steps.iter().enumerate() {
-            let before = step.depends_on.iter().filter_map(|edge| Some((*index.get(edge.step.as_str())?, edge.on)));
+            let before = step
+                .depends_on
+                .iter()
+                .filter_map(|edge| Some((*index.get(edge.step.as_str())?, edge.on)));
             edges.extend(before.map(|(from, on)| Edge { from, to, on }));
         }
-        Self { title: title.to_owned(), nodes: plan.steps.iter().map(node).collect(), edges }
+        Self {
+            title: title.to_owned(),
+            nodes: plan.steps.iter().map(node).collect(),
+            edges,
+        }
     }
 }
 
@@ -141,8 +153,11 @@ impl Picture {
     pub fn of_steps(steps: &[Value]) -> Self {
         let text = |step: &Value, name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let steps: Vec<&Value> = steps.iter().filter(|step| step.get("item").is_none()).collect();
-        let index: HashMap<&str, usize> =
-            steps.iter().enumerate().filter_map(|(at, step)| Some((step.get("id")?.as_str()?, at))).collect();
+        let index: HashMap<&str, usize> = steps
+            .iter()
+            .enumerate()
+            .filter_map(|(at, step)| Some((step.get("id")?.as_str()?, at)))
+            .collect();
         let mut picture = Self::default();
         for (to, step) in steps.iter().enumerate() {
             let (key, name, action) = (text(step, "id"), text(step, "name"), text(step, "action"));
@@ -156,7 +171,11 @@ impl Picture {
             });
             let before = step.get("depends_on").and_then(Value::as_array).into_iter().flatten();
             let before = before.filter_map(|key| index.get(key.as_str()?).copied());
-            picture.edges.extend(before.map(|from| Edge { from, to, on: EdgeOn::Success }));
+            picture.edges.extend(before.map(|from| Edge {
+                from,
+                to,
+                on: EdgeOn::Success,
+            }));
         }
         picture
     }

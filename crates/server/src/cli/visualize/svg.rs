@@ -32,14 +32,26 @@ pub fn svg(picture: &Picture) -> String {
     let widths: Vec<f64> = cards.iter().map(|card| card.width).collect();
     let edges: Vec<(usize, usize)> = picture.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let layout = layout(&widths, &edges);
-    let rows = Rows::of(&cards, &layout, if picture.title.is_empty() { MARGIN } else { MARGIN + TITLE });
+    let rows = Rows::of(
+        &cards,
+        &layout,
+        if picture.title.is_empty() {
+            MARGIN
+        } else {
+            MARGIN + TITLE
+        },
+    );
     let title_width = text_width(&picture.title, 18.0);
     let (width, height) = (layout.width.max(title_width) + 2.0 * MARGIN, rows.bottom + MARGIN);
     let left = MARGIN + (width - 2.0 * MARGIN - layout.width) / 2.0;
     let mut out = String::new();
     open(&mut out, width, height, &picture.title);
     for (edge, points) in picture.edges.iter().zip(&layout.edges) {
-        draw_edge(&mut out, edge.on, &route(points, left, &rows, &cards[edge.from], &cards[edge.to]));
+        draw_edge(
+            &mut out,
+            edge.on,
+            &route(points, left, &rows, &cards[edge.from], &cards[edge.to]),
+        );
     }
     for (card, &(x, layer)) in cards.iter().zip(&layout.nodes) {
         card.draw(&mut out, left + x, rows.middle[layer]);
@@ -66,7 +78,11 @@ impl Rows {
             middle.push(y + half);
             y += 2.0 * half + LAYER_GAP;
         }
-        Self { middle, half, bottom: (y - LAYER_GAP).max(top) }
+        Self {
+            middle,
+            half,
+            bottom: (y - LAYER_GAP).max(top),
+        }
     }
 }
 
@@ -130,7 +146,12 @@ fn draw_edge(out: &mut String, on: EdgeOn, points: &[(f64, f64)]) {
             let _ = write!(path, " L{x1:.1} {y1:.1}");
         } else {
             let bend = (y1 - y0) / 2.0;
-            let _ = write!(path, " C{x0:.1} {:.1} {x1:.1} {:.1} {x1:.1} {y1:.1}", y0 + bend, y1 - bend);
+            let _ = write!(
+                path,
+                " C{x0:.1} {:.1} {x1:.1} {:.1} {x1:.1} {y1:.1}",
+                y0 + bend,
+                y1 - bend
+            );
         }
     }
     let _ = writeln!(
@@ -157,22 +178,37 @@ impl<'a> Card<'a> {
         let label = shorten(&node.label, 36);
         let mut facts = vec![shorten(&node.action, 40)];
         facts.extend(node.for_each.then(|| "for each".to_owned()));
-        facts.extend((node.approval && !node.action.eq_ignore_ascii_case("approval")).then(|| "needs approval".to_owned()));
+        facts.extend(
+            (node.approval && !node.action.eq_ignore_ascii_case("approval")).then(|| "needs approval".to_owned()),
+        );
         facts.extend(node.optional.then(|| "optional".to_owned()));
         let mut lines = vec![facts.join(" · ")];
         lines.extend(node.when.as_ref().map(|when| format!("if {}", shorten(when, 44))));
         lines.extend(node.join.as_ref().map(|join| format!("join: {join}")));
         lines.extend(node.note.as_ref().map(|note| shorten(note, 48)));
-        let widest = lines.iter().map(|line| text_width(line, SMALL_SIZE)).fold(BOLD * text_width(&label, LABEL_SIZE), f64::max);
+        let widest = lines
+            .iter()
+            .map(|line| text_width(line, SMALL_SIZE))
+            .fold(BOLD * text_width(&label, LABEL_SIZE), f64::max);
         let height = 30.0 + LINE * lines.len() as f64 + 4.0;
-        Self { node, label, lines, width: (widest + 36.0).max(110.0), height }
+        Self {
+            node,
+            label,
+            lines,
+            width: (widest + 36.0).max(110.0),
+            height,
+        }
     }
 
     fn draw(&self, out: &mut String, x: f64, y: f64) {
         let [fill, border, colour] = self.node.state.unwrap_or(State::Pending).colours();
         let accent = self.node.state.map_or_else(|| kind_colour(self.node), |_| border);
         let (left, top) = (x - self.width / 2.0, y - self.height / 2.0);
-        let dash = if self.node.optional || self.node.state == Some(State::Skipped) { " stroke-dasharray=\"5 4\"" } else { "" };
+        let dash = if self.node.optional || self.node.state == Some(State::Skipped) {
+            " stroke-dasharray=\"5 4\""
+        } else {
+            ""
+        };
         if self.node.for_each {
             // A card behind the card says that there are several.
             self.outline(out, (left + 5.0, top + 5.0), (fill, border), dash);
@@ -268,7 +304,10 @@ mod tests {
         let text = svg(&picture);
         assert!(text.contains("&lt;a&gt; &amp; &quot;b&quot; "));
         assert_eq!(text.matches("marker-end=").count(), picture.edges.len());
-        assert_eq!(text.matches("font-weight=\"600\" fill=\"#0f172a\"").count(), picture.nodes.len() + 1);
+        assert_eq!(
+            text.matches("font-weight=\"600\" fill=\"#0f172a\"").count(),
+            picture.nodes.len() + 1
+        );
         assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"));
     }
 

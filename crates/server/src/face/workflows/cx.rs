@@ -35,12 +35,15 @@ pub struct Namespace(pub Arc<str>);
 
 static DEFAULT_NAMESPACE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("default"));
 
+/// A version of a workflow, and the schema that it sets for its runs.
+type InputSchema = (Weak<Current>, Option<Arc<Schema>>);
+
 /// What the face keeps compiled, and counts, for all requests.
 #[derive(Default)]
 pub(crate) struct Face {
     workflow_schema: OnceLock<Result<Option<Schema>, String>>,
     /// By the address of the version they belong to, which the weak reference keeps from being used again.
-    input_schemas: Mutex<HashMap<usize, (Weak<Current>, Option<Arc<Schema>>)>>,
+    input_schemas: Mutex<HashMap<usize, InputSchema>>,
     gated: Mutex<HashMap<Digest, Arc<Plan>>>,
     streams: AtomicUsize,
 }
@@ -60,11 +63,22 @@ impl FromRequestParts<Arc<App>> for Cx {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let face = parts.extensions.get::<Arc<Face>>().cloned();
         let face = face.ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
-        let namespace = parts.extensions.get::<Namespace>().map(|namespace| Arc::clone(&namespace.0));
+        let namespace = parts
+            .extensions
+            .get::<Namespace>()
+            .map(|namespace| Arc::clone(&namespace.0));
         let namespace = namespace.unwrap_or_else(|| Arc::clone(&DEFAULT_NAMESPACE));
-        let caller = parts.extensions.get::<Caller>().filter(|caller| *caller.name != *ANONYMOUS);
+        let caller = parts
+            .extensions
+            .get::<Caller>()
+            .filter(|caller| *caller.name != *ANONYMOUS);
         let caller = caller.map(|caller| Arc::clone(&caller.name));
-        Ok(Self { app: Arc::clone(app), face, namespace, caller })
+        Ok(Self {
+            app: Arc::clone(app),
+            face,
+            namespace,
+            caller,
+        })
     }
 }
 
@@ -140,7 +154,10 @@ impl Cx {
         if face.streams.fetch_add(1, Ordering::Relaxed) >= limit {
             face.streams.fetch_sub(1, Ordering::Relaxed);
             let problem = Problem::new(ErrorCode::Overloaded, "too many streams are open");
-            return Err(Problem { status: StatusCode::SERVICE_UNAVAILABLE, ..problem });
+            return Err(Problem {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                ..problem
+            });
         }
         Ok(StreamPlace(face))
     }

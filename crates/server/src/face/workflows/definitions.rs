@@ -39,12 +39,7 @@ pub(super) async fn create(cx: Cx, headers: HeaderMap, body: Result<Bytes, Bytes
 }
 
 /// Stores a document as a workflow; shared with templates.
-pub(super) async fn store(
-    cx: &Cx,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-    check: Check,
-) -> Answer {
+pub(super) async fn store(cx: &Cx, headers: &HeaderMap, body: Result<Bytes, BytesRejection>, check: Check) -> Answer {
     let value = read(headers, &whole(body)?)?;
     let (document, plan) = compile(cx, &value, check)?;
     put(cx, document, Arc::new(plan)).await
@@ -52,7 +47,10 @@ pub(super) async fn store(
 
 /// Reads a document from a body.
 pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let value = parse(body, media_type).map_err(|error| match error {
         DocumentError::TooLarge(_) => Problem::new(ErrorCode::BodyTooLarge, error.to_string()),
         DocumentError::Json(_) => bad_json(),
@@ -73,8 +71,12 @@ pub(super) fn bad_json() -> Problem {
 
 /// Checks a document in the original's order and compiles it.
 pub(super) fn compile(cx: &Cx, value: &Value, check: Check) -> Result<(StoredDocument, Plan), Problem> {
-    let is_blank = value.get("name").is_none_or(|name| name.is_null() || name.as_str().is_some_and(|name| name.trim().is_empty()));
-    let no_steps = value.get("steps").is_none_or(|steps| steps.is_null() || steps.as_array().is_some_and(Vec::is_empty));
+    let is_blank = value
+        .get("name")
+        .is_none_or(|name| name.is_null() || name.as_str().is_some_and(|name| name.trim().is_empty()));
+    let no_steps = value
+        .get("steps")
+        .is_none_or(|steps| steps.is_null() || steps.as_array().is_some_and(Vec::is_empty));
     if is_blank || no_steps {
         return Err(Problem::new(ErrorCode::InvalidWorkflow, "name and steps required").plain());
     }
@@ -125,7 +127,11 @@ async fn put(cx: &Cx, document: StoredDocument, plan: Arc<Plan>) -> Answer {
 /// `<prefix>_<YYYYMMDDTHHMMSS>_<8 hex digits>`, as the original made them.
 fn generate_id(prefix: &str, now: Time) -> String {
     let stamp = jiff::Timestamp::from_microsecond(now.0).unwrap_or_default();
-    format!("{prefix}_{}_{:08x}", stamp.strftime("%Y%m%dT%H%M%S"), random_u64() as u32)
+    format!(
+        "{prefix}_{}_{:08x}",
+        stamp.strftime("%Y%m%dT%H%M%S"),
+        random_u64() as u32
+    )
 }
 
 /// The document with its version, an addition to the original's.
@@ -148,7 +154,11 @@ fn parsed(row: &WorkflowRow) -> Result<Value, Problem> {
 /// `GET /v1/workflows`.
 pub(super) async fn list(cx: Cx, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
-    let limit = if params.text("limit")?.is_some() { params.limit()? } else { MAX_LIMIT };
+    let limit = if params.text("limit")?.is_some() {
+        params.limit()?
+    } else {
+        MAX_LIMIT
+    };
     let after = params.text("cursor")?;
     let mut rows = cx.engine().workflows().list(&cx.namespace, after, limit + 1).await?;
     let more = rows.len() > limit;
@@ -201,12 +211,20 @@ impl Version {
 
 /// `GET /v1/workflows/{id}/versions`.
 pub(super) async fn versions(cx: Cx, Path(id): Path<String>) -> Answer {
-    let rows = cx.engine().workflows().versions(&cx.namespace, &id).await.map_err(Problem::from).map_err(Problem::plain)?;
+    let rows = cx
+        .engine()
+        .workflows()
+        .versions(&cx.namespace, &id)
+        .await
+        .map_err(Problem::from)
+        .map_err(Problem::plain)?;
     if rows.is_empty() {
         // An unknown workflow has no versions, and the original said so with null.
         return Ok(reply::json(&json!({ "items": null })));
     }
-    Ok(reply::json(&Items { items: rows.iter().map(|row| Version::of(&id, row)).collect() }))
+    Ok(reply::json(&Items {
+        items: rows.iter().map(|row| Version::of(&id, row)).collect(),
+    }))
 }
 
 /// `GET /v1/workflows/{id}/versions/{version}`.
@@ -233,7 +251,10 @@ async fn roll_back(cx: &Cx, id: &str, body: &[u8]) -> Answer {
     let workflows = cx.engine().workflows();
     let rows = workflows.versions(&cx.namespace, id).await?;
     let not_found = || Problem::original(ErrorCode::VersionNotFound, StatusCode::NOT_FOUND, "version not found");
-    let row = rows.iter().find(|row| i64::from(row.version) == wanted).ok_or_else(not_found)?;
+    let row = rows
+        .iter()
+        .find(|row| i64::from(row.version) == wanted)
+        .ok_or_else(not_found)?;
     let plan = workflows.plan(row.digest).await?;
     let value: Value = serde_json::from_str(&row.document).unwrap_or_default();
     let write = WorkflowWrite {
@@ -246,13 +267,19 @@ async fn roll_back(cx: &Cx, id: &str, body: &[u8]) -> Answer {
         at: cx.now(),
         expected: None,
     };
-    let stored = workflows.put(&cx.namespace, &plan, write).await?.ok_or_else(not_found)?;
+    let stored = workflows
+        .put(&cx.namespace, &plan, write)
+        .await?
+        .ok_or_else(not_found)?;
     Ok(reply::json(&shown(&stored, value)))
 }
 
 /// `POST /v1/workflows/validate`.
 pub(super) async fn validate(cx: Cx, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
-    let json = |problem: Problem| Problem { plain: false, ..problem };
+    let json = |problem: Problem| Problem {
+        plain: false,
+        ..problem
+    };
     let value = read(&headers, &whole(body).map_err(json)?).map_err(json)?;
     let (document, plan) = compile(&cx, &value, Check::Schema).map_err(json)?;
     let actions = plan.spec.steps.iter().map(|step| step.action.to_ascii_lowercase());

@@ -59,7 +59,10 @@ impl From<PlanError> for FieldErrors {
                 None => error.field,
             },
         };
-        Self(vec![FieldError { field, message: error.message }])
+        Self(vec![FieldError {
+            field,
+            message: error.message,
+        }])
     }
 }
 
@@ -88,7 +91,10 @@ impl StoredDocument {
     /// The document as it is stored and returned.
     pub fn into_value(mut self, id: &str, created_at: &str) -> Value {
         self.body.insert("id".to_owned(), Value::from(id));
-        self.body.insert("created_at".to_owned(), Value::from(self.created_at.as_deref().unwrap_or(created_at)));
+        self.body.insert(
+            "created_at".to_owned(),
+            Value::from(self.created_at.as_deref().unwrap_or(created_at)),
+        );
         Value::Object(self.body)
     }
 }
@@ -143,9 +149,21 @@ pub fn plan_of(
             body.insert(addition.to_owned(), value.clone());
         }
     }
-    let plan = Plan::compile(PlanSpec { steps: read.steps, settings })?;
+    let plan = Plan::compile(PlanSpec {
+        steps: read.steps,
+        settings,
+    })?;
     let input_schema = input_schema.cloned();
-    Ok((StoredDocument { id: id.map(str::to_owned), name: name.to_owned(), created_at, input_schema, body }, plan))
+    Ok((
+        StoredDocument {
+            id: id.map(str::to_owned),
+            name: name.to_owned(),
+            created_at,
+            input_schema,
+            body,
+        },
+        plan,
+    ))
 }
 
 /// The same plan with a person before every step.
@@ -168,7 +186,9 @@ fn settings_of(top: &Object<'_>, found: &mut Findings) -> Settings {
     Settings {
         on_failure: on_failure.unwrap_or_default(),
         timeout_ms: top.duration("timeout", found),
-        max_concurrency: top.whole("max_concurrency", 1, u64::from(u32::MAX), found).map(|limit| limit as u32),
+        max_concurrency: top
+            .whole("max_concurrency", 1, u64::from(u32::MAX), found)
+            .map(|limit| limit as u32),
     }
 }
 

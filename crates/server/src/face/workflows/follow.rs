@@ -49,7 +49,15 @@ pub(crate) async fn follow(cx: &Cx, id: &str, headers: &HeaderMap, render: Rende
     let place = cx.open_stream()?;
     let (engine, asked_before) = (Arc::clone(&cx.app.engine), position.is_some());
     let position = position.unwrap_or_default();
-    let mut follower = Follower { engine, state, position, watch, render, quiet: 0, _place: place };
+    let mut follower = Follower {
+        engine,
+        state,
+        position,
+        watch,
+        render,
+        quiet: 0,
+        _place: place,
+    };
     let first = follower.next().await.map_err(Problem::from)?;
     if first.is_none() && asked_before {
         // A client that comes back after the end is told not to come again.
@@ -86,7 +94,9 @@ struct Position {
 }
 
 fn position(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
     let wrong = || bad("Last-Event-ID", "must be the id of an event of this stream").plain();
     let text = value.to_str().map_err(|_| wrong())?;
     if text.is_empty() {
@@ -95,7 +105,10 @@ fn position(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let (seq, line) = text.split_once('.').ok_or_else(wrong)?;
     let seq = seq.parse().ok().filter(|seq| *seq > 0).ok_or_else(wrong)?;
     let line: u32 = line.parse().map_err(|_| wrong())?;
-    Ok(Some(Position { seq, done: line as usize + 1 }))
+    Ok(Some(Position {
+        seq,
+        done: line as usize + 1,
+    }))
 }
 
 struct Follower {
@@ -171,9 +184,15 @@ impl Follower {
             if commit.seq > self.state.version {
                 self.refresh().await?;
             }
-            let done = if commit.seq == self.position.seq { self.position.done } else { 0 };
+            let done = if commit.seq == self.position.seq {
+                self.position.done
+            } else {
+                0
+            };
             let events = events_of(&commit.events)?;
-            let lines = events.iter().flat_map(|event| (self.render)(&self.state, event, commit));
+            let lines = events
+                .iter()
+                .flat_map(|event| (self.render)(&self.state, event, commit));
             let mut count = 0;
             for (nth, line) in lines.enumerate() {
                 count = nth + 1;
@@ -181,7 +200,10 @@ impl Follower {
                     write_line(&mut text, &format!("{}.{nth}", commit.seq), &line);
                 }
             }
-            self.position = Position { seq: commit.seq, done: count.max(done) };
+            self.position = Position {
+                seq: commit.seq,
+                done: count.max(done),
+            };
         }
         Ok(text)
     }
@@ -216,8 +238,22 @@ mod tests {
     #[test]
     fn every_line_of_a_text_is_data_of_its_own() {
         let mut text = String::new();
-        write_line(&mut text, "3.1", &Line { name: None, data: "a\r\nb\rc\n".to_owned() });
-        write_line(&mut text, "4.0", &Line { name: Some("run.started"), data: "{}".to_owned() });
+        write_line(
+            &mut text,
+            "3.1",
+            &Line {
+                name: None,
+                data: "a\r\nb\rc\n".to_owned(),
+            },
+        );
+        write_line(
+            &mut text,
+            "4.0",
+            &Line {
+                name: Some("run.started"),
+                data: "{}".to_owned(),
+            },
+        );
         let expected = "id: 3.1\ndata: a\ndata: b\ndata: c\ndata: \n\nid: 4.0\nevent: run.started\ndata: {}\n\n";
         assert_eq!(text, expected);
     }

@@ -35,8 +35,15 @@ struct Page {
 pub(super) async fn list(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
     let (after, limit) = (params.whole("after")?.unwrap_or(0), params.limit()?);
-    let state = cx.run(&id).await.map_err(|problem| Problem { plain: false, ..problem })?;
-    let commits = cx.engine().store().commits(&cx.namespace, state.id, after, limit).await?;
+    let state = cx.run(&id).await.map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })?;
+    let commits = cx
+        .engine()
+        .store()
+        .commits(&cx.namespace, state.id, after, limit)
+        .await?;
     let mut items = Vec::new();
     for commit in &commits {
         for (nth, event) in events_of(&commit.events)?.iter().enumerate() {
@@ -53,13 +60,19 @@ pub(super) async fn list(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
 
 /// `GET /v1/runs/{id}/events`.
 pub(super) async fn stream(cx: Cx, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let json = |problem| Problem { plain: false, ..problem };
+    let json = |problem| Problem {
+        plain: false,
+        ..problem
+    };
     follow(&cx, &id, &headers, render).await.map_err(json)
 }
 
 fn render(state: &RunState, event: &Event, commit: &StoredCommit) -> Vec<Line> {
     let (name, entry) = said(state, event, commit);
-    vec![Line { name: Some(name), data: Value::Object(entry).to_string() }]
+    vec![Line {
+        name: Some(name),
+        data: Value::Object(entry).to_string(),
+    }]
 }
 
 fn said(state: &RunState, event: &Event, commit: &StoredCommit) -> (&'static str, Map<String, Value>) {
@@ -84,17 +97,31 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
             json!({ "workflow_id": created.workflow, "workflow_version": created.workflow_version,
                     "plan": created.plan, "priority": created.priority }),
         ),
-        Event::RunMoved { to } => ("run.moved", json!({ "status": status::of_run(*to), "state": to.as_str() })),
+        Event::RunMoved { to } => (
+            "run.moved",
+            json!({ "status": status::of_run(*to), "state": to.as_str() }),
+        ),
         Event::RunCancelled { by, reason } => ("run.canceled", json!({ "by": by, "reason": reason })),
         Event::RunTimedOut { limit_ms } => ("run.timed_out", json!({ "limit_ms": limit_ms })),
         Event::RunPaused { by, reason } => ("run.paused", json!({ "by": by, "reason": reason })),
         Event::RunResumed { by } => ("run.resumed", json!({ "by": by })),
         Event::StepEnqueued { n, by } => ("step.queued", json!({ "step": step(n), "until": time(by) })),
-        Event::StepStarted { n, a, close_by, beat_by } => (
+        Event::StepStarted {
+            n,
+            a,
+            close_by,
+            beat_by,
+        } => (
             "step.started",
             json!({ "step": step(n), "attempt": a, "until": time(close_by), "heartbeat_by": time(beat_by) }),
         ),
-        Event::StepProgressed { n, a, progress, message, .. } => (
+        Event::StepProgressed {
+            n,
+            a,
+            progress,
+            message,
+            ..
+        } => (
             "step.progressed",
             json!({ "step": step(n), "attempt": a, "progress": progress, "message": message }),
         ),
@@ -103,35 +130,47 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
             json!({ "step": step(n), "attempt": a, "output": success.output, "http_code": success.code,
                     "next": success.next, "stop": success.stop.then_some(true) }),
         ),
-        Event::StepRetrying { n, a, failure, at } => {
-            ("step.retrying", with(failure, json!({ "step": step(n), "attempt": a, "retry_at": rfc3339(*at) })))
-        }
+        Event::StepRetrying { n, a, failure, at } => (
+            "step.retrying",
+            with(
+                failure,
+                json!({ "step": step(n), "attempt": a, "retry_at": rfc3339(*at) }),
+            ),
+        ),
         Event::RetryDue { n } => ("step.retry_due", json!({ "step": step(n) })),
         Event::AttemptLost { n, a } => ("step.attempt_lost", json!({ "step": step(n), "attempt": a })),
-        Event::StepFailed { n, a, failure } => {
-            ("step.failed", with(failure, json!({ "step": step(n), "attempt": Some(a).filter(|a| **a > 0) })))
-        }
+        Event::StepFailed { n, a, failure } => (
+            "step.failed",
+            with(
+                failure,
+                json!({ "step": step(n), "attempt": Some(a).filter(|a| **a > 0) }),
+            ),
+        ),
         Event::StepSkipped { n, cause } => ("step.skipped", json!({ "step": step(n), "cause": cause_of(*cause) })),
         Event::WaitStarted { n, until } => ("step.waiting", json!({ "step": step(n), "until": rfc3339(*until) })),
         Event::WaitElapsed { n } => ("step.waited", json!({ "step": step(n) })),
-        Event::ItemsExpanded { n, items } => {
-            ("step.expanded", json!({ "step": step(n), "items": items.as_array().map(Vec::len) }))
-        }
+        Event::ItemsExpanded { n, items } => (
+            "step.expanded",
+            json!({ "step": step(n), "items": items.as_array().map(Vec::len) }),
+        ),
         Event::ItemsCollected { n } => ("step.collected", json!({ "step": step(n) })),
         Event::ApprovalRequested { n, by } => ("approval.requested", json!({ "step": step(n), "until": time(by) })),
-        Event::ApprovalGranted { n, by, comment } => {
-            ("approval.granted", json!({ "step": step(n), "by": by, "comment": comment }))
-        }
-        Event::ApprovalRejected { n, by, comment, go_on } => {
-            ("approval.rejected", json!({ "step": step(n), "by": by, "comment": comment, "go_on": go_on }))
-        }
+        Event::ApprovalGranted { n, by, comment } => (
+            "approval.granted",
+            json!({ "step": step(n), "by": by, "comment": comment }),
+        ),
+        Event::ApprovalRejected { n, by, comment, go_on } => (
+            "approval.rejected",
+            json!({ "step": step(n), "by": by, "comment": comment, "go_on": go_on }),
+        ),
         Event::StepsReset { nodes, by } => {
             let names: Vec<String> = nodes.iter().take(NAMES).map(step).collect();
             ("steps.reset", json!({ "steps": names, "by": by }))
         }
-        Event::StepResolved { n, by, reason, output } => {
-            ("step.resolved", json!({ "step": step(n), "by": by, "reason": reason, "output": output }))
-        }
+        Event::StepResolved { n, by, reason, output } => (
+            "step.resolved",
+            json!({ "step": step(n), "by": by, "reason": reason, "output": output }),
+        ),
         Event::LogAppended { text } => ("log.appended", json!({ "text": text })),
     }
 }
@@ -155,5 +194,9 @@ const fn cause_of(cause: SkipCause) -> &'static str {
 }
 
 fn name_of(state: &RunState, n: u32) -> String {
-    if (n as usize) < state.nodes.len() { state.name_of(n) } else { format!("#{n}") }
+    if (n as usize) < state.nodes.len() {
+        state.name_of(n)
+    } else {
+        format!("#{n}")
+    }
 }

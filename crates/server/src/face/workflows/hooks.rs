@@ -34,15 +34,32 @@ pub fn hooks(config: &Config, client: &Client, clock: &Arc<dyn Clock>) -> Result
     let mut add = |kind, base_url: &str, timeout: Duration, secret| {
         if !base_url.is_empty() {
             let sender = HookSender::new(client, Arc::clone(clock)).with_timeout(timeout);
-            receivers.push(Receiver { kind, url: format!("{base_url}/v1/events"), secret, sender });
+            receivers.push(Receiver {
+                kind,
+                url: format!("{base_url}/v1/events"),
+                secret,
+                sender,
+            });
         }
     };
-    add(Kind::Memarch, &memarch.base_url, memarch.timeout.duration(), memarch.signing_key()?);
-    add(Kind::AuditLog, &audit.base_url, audit.timeout.duration(), audit.signing_key()?);
+    add(
+        Kind::Memarch,
+        &memarch.base_url,
+        memarch.timeout.duration(),
+        memarch.signing_key()?,
+    );
+    add(
+        Kind::AuditLog,
+        &audit.base_url,
+        audit.timeout.duration(),
+        audit.signing_key()?,
+    );
     if receivers.is_empty() {
         return Ok(None);
     }
-    let source = Source { kinds: receivers.iter().map(|receiver| receiver.kind).collect() };
+    let source = Source {
+        kinds: receivers.iter().map(|receiver| receiver.kind).collect(),
+    };
     Ok(Some((Arc::new(source), Arc::new(Sender { receivers }))))
 }
 
@@ -154,7 +171,10 @@ fn message<'a>(state: &'a RunState, meta: Meta, notice: Notice<'_>) -> Option<Me
             run("run.succeeded", "SUCCEEDED", note.to_owned())
         }
         Notice::RunFailed { timed_out_ms } => {
-            let failure = state.failure.as_deref().or(state.first_failure().map(|(_, failure)| failure));
+            let failure = state
+                .failure
+                .as_deref()
+                .or(state.first_failure().map(|(_, failure)| failure));
             let note = match timed_out_ms {
                 Some(ms) => format!("timed out after {ms} ms"),
                 None => failure.map(|failure| failure.message.clone()).unwrap_or_default(),
@@ -166,9 +186,13 @@ fn message<'a>(state: &'a RunState, meta: Meta, notice: Notice<'_>) -> Option<Me
             let code = code(state.nodes[n as usize].success.as_deref(), None);
             step("step.succeeded", n, "SUCCEEDED", String::new(), code)
         }
-        Notice::StepResolved { n, .. } => {
-            step("step.succeeded", n, status::of_node(&state.nodes[n as usize]), String::new(), None)
-        }
+        Notice::StepResolved { n, .. } => step(
+            "step.succeeded",
+            n,
+            status::of_node(&state.nodes[n as usize]),
+            String::new(),
+            None,
+        ),
         Notice::StepFailed { n, error, code } => step("step.failed", n, "FAILED", error, code),
         Notice::StepRetrying { .. }
         | Notice::StepLost { .. }
@@ -197,13 +221,23 @@ struct Receiver {
 #[async_trait]
 impl Delivery for Sender {
     async fn deliver(&self, entry: &OutboxEntry) -> Result<(), DeliveryError> {
-        let receiver = self.receivers.iter().find(|receiver| *receiver.kind.name() == *entry.target);
+        let receiver = self
+            .receivers
+            .iter()
+            .find(|receiver| *receiver.kind.name() == *entry.target);
         let Some(receiver) = receiver else {
             let message = format!("no receiver \"{}\" is configured any more", entry.target);
-            return Err(DeliveryError { message, retryable: false, retry_after_ms: None });
+            return Err(DeliveryError {
+                message,
+                retryable: false,
+                retry_after_ms: None,
+            });
         };
         let body = entry.body.clone().into();
-        let sent = receiver.sender.send(&receiver.url, &entry.message_id, body, receiver.secret.as_ref()).await;
+        let sent = receiver
+            .sender
+            .send(&receiver.url, &entry.message_id, body, receiver.secret.as_ref())
+            .await;
         sent.map_err(|error| DeliveryError {
             message: error.message,
             retryable: error.retryable,

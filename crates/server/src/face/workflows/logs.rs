@@ -45,14 +45,22 @@ pub(super) async fn list(cx: Cx, Path(id): Path<String>) -> Answer {
         }
         Err(problem) => return Err(problem.plain()),
     };
-    let mut lines = Lines { items: Vec::new(), truncated: false };
+    let mut lines = Lines {
+        items: Vec::new(),
+        truncated: false,
+    };
     let mut after = 0;
     loop {
         let page = cx.engine().store().commits(&cx.namespace, state.id, after, PAGE).await;
         let page = page.map_err(|error| Problem::from(error).plain())?;
         for commit in &page {
             let events = events_of(&commit.events).map_err(|error| Problem::from(error).plain())?;
-            lines.items.extend(events.iter().flat_map(|event| render(&state, event, commit)).map(|line| line.data));
+            lines.items.extend(
+                events
+                    .iter()
+                    .flat_map(|event| render(&state, event, commit))
+                    .map(|line| line.data),
+            );
         }
         lines.truncated = lines.items.len() > MAX_LINES;
         lines.items.truncate(MAX_LINES);
@@ -68,14 +76,21 @@ pub(super) async fn list(cx: Cx, Path(id): Path<String>) -> Answer {
 pub(super) async fn append(cx: Cx, Path(id): Path<String>, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = whole(body)?;
     if body.is_empty() {
-        return Err(Problem::original(ErrorCode::InvalidField, StatusCode::BAD_REQUEST, "message required"));
+        return Err(Problem::original(
+            ErrorCode::InvalidField,
+            StatusCode::BAD_REQUEST,
+            "message required",
+        ));
     }
     if body.len() > MAX_LINE {
         let message = format!("a message has at most {MAX_LINE} bytes");
         return Err(Problem::new(ErrorCode::BodyTooLarge, message).plain());
     }
     let text = String::from_utf8_lossy(&body).into_owned();
-    let appended = cx.engine().command(&cx.namespace, run_id(&id)?, Command::AppendLog { text }).await;
+    let appended = cx
+        .engine()
+        .command(&cx.namespace, run_id(&id)?, Command::AppendLog { text })
+        .await;
     appended.map_err(|error| match Problem::from(error) {
         problem if problem.code == ErrorCode::RunNotFound => not_found(),
         problem => problem.plain(),
@@ -101,7 +116,12 @@ fn line(state: &RunState, notice: Notice<'_>) -> String {
         Notice::WaitingApproval { n } => format!("waiting approval for step: {}", label(state, n)),
         Notice::StepSucceeded { n } => format!("step succeeded: {}", label(state, n)),
         Notice::StepFailed { n, error, .. } => format!("step failed: {} err={error}", label(state, n)),
-        Notice::StepRetrying { n, attempt, failure, at } => {
+        Notice::StepRetrying {
+            n,
+            attempt,
+            failure,
+            at,
+        } => {
             let (label, error, next) = (label(state, n), &failure.message, rfc3339(at));
             format!("step retrying: {label} attempt={attempt} err={error} next={next}")
         }

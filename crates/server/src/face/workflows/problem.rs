@@ -38,27 +38,49 @@ pub(crate) type Answer = Result<Response, Problem>;
 impl Problem {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let (field, errors) = (None, Vec::new());
-        Self { code, status: code.status(), message: message.into(), field, errors, plain: false }
+        Self {
+            code,
+            status: code.status(),
+            message: message.into(),
+            field,
+            errors,
+            plain: false,
+        }
     }
 
     pub fn field(code: ErrorCode, field: impl Into<String>, message: &str) -> Self {
         let field = field.into();
-        Self { field: Some(field.clone()), ..Self::new(code, format!("{field}: {message}")) }
+        Self {
+            field: Some(field.clone()),
+            ..Self::new(code, format!("{field}: {message}"))
+        }
     }
 
     /// Findings about a document; `text` comes before them.
     pub fn findings(code: ErrorCode, text: &str, found: FieldErrors) -> Self {
         let shown: Vec<String> = found.0.iter().take(SHOWN).map(ToString::to_string).collect();
         let more = found.0.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
         let message = format!("{text}: {}{more}", shown.join("; "));
         let field = found.0.first().map(|error| error.field.clone());
-        Self { field, errors: found.0.into_iter().take(SHOWN).collect(), ..Self::new(code, message) }
+        Self {
+            field,
+            errors: found.0.into_iter().take(SHOWN).collect(),
+            ..Self::new(code, message)
+        }
     }
 
     /// The original's exact text and status.
     pub fn original(code: ErrorCode, status: StatusCode, text: &str) -> Self {
-        Self { status, plain: true, ..Self::new(code, text) }
+        Self {
+            status,
+            plain: true,
+            ..Self::new(code, text)
+        }
     }
 
     /// Written as text unless the client asks for JSON.
@@ -72,9 +94,15 @@ impl Problem {
     }
 
     fn write(&self, as_json: bool) -> Response {
-        let mut response = if as_json || !self.plain { self.as_json() } else { self.as_text() };
+        let mut response = if as_json || !self.plain {
+            self.as_json()
+        } else {
+            self.as_text()
+        };
         if self.code.is_retryable() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -82,7 +110,10 @@ impl Problem {
     fn as_text(&self) -> Response {
         let mut response = (self.status, format!("{}\n", self.message)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
@@ -134,7 +165,10 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 
 /// Whether `Accept` names JSON; `*/*` does not.
 fn asks_for_json(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
     ranges.any(|range| {
         let name = range.split(';').next().unwrap_or_default().trim();
@@ -192,7 +226,11 @@ fn say(rejected: &Rejected) -> String {
         Rejected::Finished(status) => format!("the run is already {}", status::of_run(*status)),
         Rejected::WrongRunStatus(status) => format!("the run is {}", status::of_run(*status)),
         Rejected::WrongStepStatus { step, status } => format!("step \"{step}\" is {}", status::of_step(*status)),
-        Rejected::Superseded { attempt, current, status } => {
+        Rejected::Superseded {
+            attempt,
+            current,
+            status,
+        } => {
             let status = status::of_step(*status);
             format!("attempt {attempt} is superseded: the step is {status} at attempt {current}")
         }

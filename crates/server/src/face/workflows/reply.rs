@@ -17,7 +17,9 @@ pub(crate) fn json(value: &impl Serialize) -> Response {
 pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Response {
     let mut response = Response::new(Body::from(encode(value)));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -32,7 +34,9 @@ pub(crate) fn nothing() -> Response {
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(512);
     let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Escaping(PrettyFormatter::new()));
-    value.serialize(&mut serializer).expect("values of this face have text keys, and memory does not fail");
+    value
+        .serialize(&mut serializer)
+        .expect("values of this face have text keys, and memory does not fail");
     buffer.push(b'\n');
     buffer
 }
@@ -54,12 +58,16 @@ pub(crate) struct Page<T> {
 
 /// RFC 3339 in UTC with a fraction.
 pub(crate) fn rfc3339(time: Time) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map(|stamp| stamp.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_microsecond(time.0)
+        .map(|stamp| stamp.to_string())
+        .unwrap_or_default()
 }
 
 /// RFC 3339 in UTC without a fraction.
 pub(crate) fn rfc3339_seconds(time: Time) -> String {
-    jiff::Timestamp::from_second(time.0.div_euclid(1_000_000)).map(|stamp| stamp.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(time.0.div_euclid(1_000_000))
+        .map(|stamp| stamp.to_string())
+        .unwrap_or_default()
 }
 
 /// For `serialize_with`.
@@ -81,7 +89,11 @@ pub(crate) fn time_opt<S: serde::Serializer>(value: &Option<Time>, serializer: S
 struct Escaping(PrettyFormatter<'static>);
 
 impl Formatter for Escaping {
-    fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, fragment: &str) -> std::io::Result<()> {
+    fn write_string_fragment<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (plain, special) = rest.split_at(at);
@@ -146,7 +158,8 @@ mod tests {
     #[test]
     fn bodies_are_indented_escaped_and_end_with_a_newline() {
         let body = encode(&json!({ "a": "<b> & \u{2028}\"", "c": [1, {}], "d": [] }));
-        let expected = "{\n  \"a\": \"\\u003cb\\u003e \\u0026 \\u2028\\\"\",\n  \"c\": [\n    1,\n    {}\n  ],\n  \"d\": []\n}\n";
+        let expected =
+            "{\n  \"a\": \"\\u003cb\\u003e \\u0026 \\u2028\\\"\",\n  \"c\": [\n    1,\n    {}\n  ],\n  \"d\": []\n}\n";
         assert_eq!(String::from_utf8(body).unwrap(), expected);
     }
 

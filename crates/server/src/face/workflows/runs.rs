@@ -5,6 +5,8 @@ pub(super) mod attempts;
 pub(super) mod batch;
 pub(super) mod body;
 pub(super) mod control;
+mod idempotency;
+mod order;
 pub(super) mod start;
 pub(super) mod steps;
 pub(super) mod view;
@@ -77,17 +79,25 @@ pub(super) async fn list(cx: Cx, uri: Uri) -> Answer {
     let (before, limit) = (params.run_cursor()?, params.limit()?);
     let page = cx.engine().store().runs(&cx.namespace, &filter, before, limit).await?;
     let next_cursor = page.next.map(|id| id.to_string());
-    Ok(reply::json(&Page { items: page.rows.iter().map(Summary::of).collect(), next_cursor }))
+    Ok(reply::json(&Page {
+        items: page.rows.iter().map(Summary::of).collect(),
+        next_cursor,
+    }))
 }
 
 /// Public names, one or several with commas.
 fn statuses(params: &Params) -> Result<Vec<RunStatus>, Problem> {
-    let Some(text) = params.text("status")? else { return Ok(Vec::new()) };
+    let Some(text) = params.text("status")? else {
+        return Ok(Vec::new());
+    };
     let mut statuses = Vec::new();
     for name in text.split(',') {
         let called = status::runs_called(name);
         if called.is_empty() {
-            return Err(bad("status", &format!("must be one or several of {}", status::RUN.join(","))));
+            return Err(bad(
+                "status",
+                &format!("must be one or several of {}", status::RUN.join(",")),
+            ));
         }
         statuses.extend(called);
     }
@@ -102,7 +112,10 @@ pub(super) async fn show(cx: Cx, Path(id): Path<String>) -> Answer {
 
 /// `DELETE /v1/runs/{id}`.
 pub(super) async fn remove(cx: Cx, Path(id): Path<String>) -> Answer {
-    let not_found = |problem: Problem| Problem { plain: false, ..problem };
+    let not_found = |problem: Problem| Problem {
+        plain: false,
+        ..problem
+    };
     let id = run_id(&id).map_err(not_found)?;
     if cx.engine().store().delete_run(&cx.namespace, id).await? {
         return Ok(reply::nothing());
@@ -110,7 +123,10 @@ pub(super) async fn remove(cx: Cx, Path(id): Path<String>) -> Answer {
     match cx.engine().store().run(&cx.namespace, id).await? {
         None => Err(not_found(super::cx::not_found())),
         Some(row) => {
-            let message = format!("the run is {}; only a finished run can be deleted", status::of_run(row.status));
+            let message = format!(
+                "the run is {}; only a finished run can be deleted",
+                status::of_run(row.status)
+            );
             Err(Problem::new(ErrorCode::RunNotFinished, message))
         }
     }

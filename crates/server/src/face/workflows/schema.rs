@@ -35,14 +35,23 @@ impl Schema {
     /// A schema of the operator's.
     pub fn trusted(schema: &Value) -> Result<Self, String> {
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES);
-        let validator = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
-        Ok(Self { validator: validator.map_err(|error| explain(&error))?, cost: 1 })
+        let validator = jsonschema::options()
+            .offline()
+            .with_pattern_options(patterns)
+            .build(schema);
+        Ok(Self {
+            validator: validator.map_err(|error| explain(&error))?,
+            cost: 1,
+        })
     }
 
     /// A schema of a user's.
     pub fn bounded(schema: &Value) -> Result<Self, String> {
         let cost = cost::of(schema)?;
-        Ok(Self { cost, ..Self::trusted(schema)? })
+        Ok(Self {
+            cost,
+            ..Self::trusted(schema)?
+        })
     }
 
     /// The one that workflows must satisfy: the operator's, or the program's; an empty path means none.
@@ -64,7 +73,10 @@ impl Schema {
     pub fn check(&self, value: &Value, root: &str) -> Result<(), FieldErrors> {
         if self.cost > 1 && self.cost.saturating_mul(cost::size_of(value)) > cost::WORK {
             let message = "is too large to be checked against its schema".to_owned();
-            return Err(FieldErrors(vec![FieldError { field: root.to_owned(), message }]));
+            return Err(FieldErrors(vec![FieldError {
+                field: root.to_owned(),
+                message,
+            }]));
         }
         if self.validator.is_valid(value) {
             return Ok(());
@@ -77,7 +89,9 @@ impl Schema {
 /// The program's own schema, for whoever checks documents without a server.
 static OWN: LazyLock<Schema> = LazyLock::new(|| {
     let schema = serde_json::from_str(DEFAULT).map_err(|error| error.to_string());
-    schema.and_then(|schema| Schema::trusted(&schema)).expect("the schema is part of the program, and a test reads it")
+    schema
+        .and_then(|schema| Schema::trusted(&schema))
+        .expect("the schema is part of the program, and a test reads it")
 });
 
 /// Checks a document against the program's own schema.
@@ -113,16 +127,26 @@ pub(super) fn check_is_schema(schema: &Value) -> Result<(), String> {
 
 fn explain(error: &jsonschema::ValidationError<'_>) -> String {
     let at = path("", error.instance_path());
-    if at.is_empty() { error.masked().to_string() } else { format!("{at}: {}", error.masked()) }
+    if at.is_empty() {
+        error.masked().to_string()
+    } else {
+        format!("{at}: {}", error.masked())
+    }
 }
 
 fn finding(root: &str, error: &jsonschema::ValidationError<'_>) -> FieldError {
     let at = path(root, error.instance_path());
     if let ValidationErrorKind::Required { property } = error.kind() {
         let property = property.as_str().unwrap_or_default();
-        return FieldError { field: join(&at, property), message: "is required".to_owned() };
+        return FieldError {
+            field: join(&at, property),
+            message: "is required".to_owned(),
+        };
     }
-    FieldError { field: at, message: error.masked().to_string() }
+    FieldError {
+        field: at,
+        message: error.masked().to_string(),
+    }
 }
 
 fn path(root: &str, location: &Location) -> String {
@@ -137,7 +161,11 @@ fn path(root: &str, location: &Location) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -149,12 +177,31 @@ mod tests {
     #[test]
     fn the_default_schema_names_the_field_that_is_missing_or_wrong() {
         let schema = Schema::for_workflows(None).unwrap().unwrap();
-        assert!(schema.check(&json!({ "name": "n", "steps": [{ "name": "s", "action": "http" }] }), "").is_ok());
+        assert!(
+            schema
+                .check(
+                    &json!({ "name": "n", "steps": [{ "name": "s", "action": "http" }] }),
+                    ""
+                )
+                .is_ok()
+        );
         for (document, expected) in [
-            (json!({ "name": "n", "steps": [{ "name": "s" }] }), "steps[0].action: is required"),
-            (json!({ "name": "n", "steps": [{ "name": "s", "action": "a", "input": "x" }] }), "steps[0].input: "),
-            (json!({ "name": "", "steps": [{ "name": "s", "action": "a" }] }), "name: "),
-            (json!({ "name": "n", "steps": [{ "name": "s", "action": "a", "retry": { "max": -1 } }] }), "steps[0].retry.max: "),
+            (
+                json!({ "name": "n", "steps": [{ "name": "s" }] }),
+                "steps[0].action: is required",
+            ),
+            (
+                json!({ "name": "n", "steps": [{ "name": "s", "action": "a", "input": "x" }] }),
+                "steps[0].input: ",
+            ),
+            (
+                json!({ "name": "", "steps": [{ "name": "s", "action": "a" }] }),
+                "name: ",
+            ),
+            (
+                json!({ "name": "n", "steps": [{ "name": "s", "action": "a", "retry": { "max": -1 } }] }),
+                "steps[0].retry.max: ",
+            ),
         ] {
             let found = schema.check(&document, "").unwrap_err();
             assert!(found.to_string().starts_with(expected), "{found}");
@@ -164,7 +211,10 @@ mod tests {
     #[test]
     fn a_schema_file_that_cannot_be_used_says_which_it_is() {
         let error = Schema::for_workflows(Some(Path::new("no/such/schema.json"))).unwrap_err();
-        assert!(error.starts_with("policy.workflow_schema: no/such/schema.json: "), "{error}");
+        assert!(
+            error.starts_with("policy.workflow_schema: no/such/schema.json: "),
+            "{error}"
+        );
         assert!(Schema::for_workflows(Some(Path::new(""))).unwrap().is_none());
     }
 
@@ -200,7 +250,10 @@ mod tests {
         assert!(schema.check(&json!({ "user": { "age": 3 } }), "context").is_ok());
         let error = |value: Value| schema.check(&value, "context").unwrap_err().to_string();
         assert_eq!(error(json!({})), "context.user: is required");
-        assert_eq!(error(json!({ "user": { "age": "secret" } })), "context.user.age: value is not of type \"integer\"");
+        assert_eq!(
+            error(json!({ "user": { "age": "secret" } })),
+            "context.user.age: value is not of type \"integer\""
+        );
     }
 
     #[test]

@@ -61,9 +61,9 @@ pub(crate) const fn of_step(status: StepStatus) -> &'static str {
     match status {
         StepStatus::Pending => "PENDING",
         StepStatus::Enqueued => "QUEUED",
-        StepStatus::InProgress
-        | StepStatus::EnqueuedForOrchestration
-        | StepStatus::EnqueuedAsErrorForOrchestration => "RUNNING",
+        StepStatus::InProgress | StepStatus::EnqueuedForOrchestration | StepStatus::EnqueuedAsErrorForOrchestration => {
+            "RUNNING"
+        }
         StepStatus::WaitingForRetry => "RETRYING",
         StepStatus::Complete => "SUCCEEDED",
         StepStatus::Error => "FAILED",
@@ -107,6 +107,16 @@ mod tests {
             RunStatus::Cancelled,
         ]
         .map(of_run);
-        assert_eq!(names, ["PENDING", "RUNNING", "WAITING_APPROVAL", "SUCCEEDED", "FAILED", "CANCELED"]);
+        assert_eq!(
+            names,
+            [
+                "PENDING",
+                "RUNNING",
+                "WAITING_APPROVAL",
+                "SUCCEEDED",
+                "FAILED",
+                "CANCELED"
+            ]
+        );
     }
 }

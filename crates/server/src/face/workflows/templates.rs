@@ -34,7 +34,10 @@ static COMPILED: LazyLock<HashMap<String, Arc<Template>>> = LazyLock::new(|| {
         let read = plan_of(document, None, PlanOptions::default());
         let (stored, plan) = read.expect("the pack is part of the program, and a test compiles it");
         let id = stored.id.unwrap_or_default();
-        let template = Arc::new(Template { id: Arc::from(id.as_str()), plan: Arc::new(plan) });
+        let template = Arc::new(Template {
+            id: Arc::from(id.as_str()),
+            plan: Arc::new(plan),
+        });
         compiled.insert(stored.name, Arc::clone(&template));
         compiled.insert(id, template);
     }
@@ -48,7 +51,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Arc<Template>> {
 
 /// `GET /v1/templates`.
 pub(super) async fn list() -> Answer {
-    Ok(reply::json(&Items { items: PACK.iter().collect() }))
+    Ok(reply::json(&Items {
+        items: PACK.iter().collect(),
+    }))
 }
 
 /// `POST /v1/templates`: stores an ordinary workflow, without the schema.
@@ -64,7 +69,14 @@ mod tests {
     #[test]
     fn the_pack_holds_the_built_in_ids_and_each_is_found_by_id_and_name() {
         let ids: Vec<&str> = PACK.iter().filter_map(|template| template["id"].as_str()).collect();
-        assert_eq!(ids, ["tpl_intake_enrich_decide_act", "tpl_detect_classify_route", "tpl_review_approve_execute"]);
+        assert_eq!(
+            ids,
+            [
+                "tpl_intake_enrich_decide_act",
+                "tpl_detect_classify_route",
+                "tpl_review_approve_execute"
+            ]
+        );
         for id in ids {
             let name = id.strip_prefix("tpl_").unwrap();
             assert!(Arc::ptr_eq(find(id).unwrap(), find(name).unwrap()));

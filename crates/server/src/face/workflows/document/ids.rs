@@ -65,7 +65,10 @@ impl<'a> Names<'a> {
         for (nth, (_, name)) in given.iter().enumerate() {
             names.entry(*name).and_modify(|only| *only = None).or_insert(Some(nth));
         }
-        Self { ids: ids.iter().map(String::as_str).collect(), names }
+        Self {
+            ids: ids.iter().map(String::as_str).collect(),
+            names,
+        }
     }
 
     /// The id of the step that is meant. An unknown name is returned as it is: the plan refuses it.
@@ -99,7 +102,17 @@ mod tests {
             (None, "___"),
         ];
         let ids = assign(&given);
-        let expected = ["call_ai_router", "a", "a_2", "a_3", "a_4", "step_6", "gr_e", "step_2nd", "step_9"];
+        let expected = [
+            "call_ai_router",
+            "a",
+            "a_2",
+            "a_3",
+            "a_4",
+            "step_6",
+            "gr_e",
+            "step_2nd",
+            "step_9",
+        ];
         assert_eq!(ids, expected);
     }
 

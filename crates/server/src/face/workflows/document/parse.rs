@@ -56,7 +56,11 @@ pub fn first_json(bytes: &[u8]) -> Result<Value, DocumentError> {
         Some(Err(error)) => return Err(DocumentError::Json(error.to_string())),
         None => return Err(DocumentError::Json("it is empty".to_owned())),
     };
-    if is_nested_at_most(MAX_DEPTH, &value) { Ok(value) } else { Err(DocumentError::TooDeep) }
+    if is_nested_at_most(MAX_DEPTH, &value) {
+        Ok(value)
+    } else {
+        Err(DocumentError::TooDeep)
+    }
 }
 
 /// The parser has bounded the recursion already.
@@ -72,11 +76,21 @@ fn yaml(bytes: &[u8]) -> Result<Value, DocumentError> {
     if flow_depth(bytes) > 4 * MAX_DEPTH {
         return Err(DocumentError::TooDeep);
     }
-    let mut budget = Budget { nodes: MAX_NODES, text: MAX_TEXT };
-    let seed = Bounded { budget: &mut budget, depth: MAX_DEPTH };
+    let mut budget = Budget {
+        nodes: MAX_NODES,
+        text: MAX_TEXT,
+    };
+    let seed = Bounded {
+        budget: &mut budget,
+        depth: MAX_DEPTH,
+    };
     let mut documents = yaml_serde::Deserializer::from_slice(bytes);
-    let Some(document) = documents.next() else { return Ok(Value::Null) };
-    let value = seed.deserialize(document).map_err(|error| DocumentError::Yaml(error.to_string()))?;
+    let Some(document) = documents.next() else {
+        return Ok(Value::Null);
+    };
+    let value = seed
+        .deserialize(document)
+        .map_err(|error| DocumentError::Yaml(error.to_string()))?;
     if documents.next().is_some() {
         return Err(DocumentError::Yaml("it holds more than one document".to_owned()));
     }
@@ -105,8 +119,14 @@ struct Budget {
 
 impl Budget {
     fn take<E: Error>(&mut self, text: usize) -> Result<(), E> {
-        let nodes = self.nodes.checked_sub(1).ok_or_else(|| E::custom("it makes too many values"))?;
-        let text = self.text.checked_sub(text).ok_or_else(|| E::custom("it makes too much text"))?;
+        let nodes = self
+            .nodes
+            .checked_sub(1)
+            .ok_or_else(|| E::custom("it makes too many values"))?;
+        let text = self
+            .text
+            .checked_sub(text)
+            .ok_or_else(|| E::custom("it makes too much text"))?;
         *self = Self { nodes, text };
         Ok(())
     }
@@ -120,8 +140,14 @@ struct Bounded<'b> {
 
 impl Bounded<'_> {
     fn inner<E: Error>(&mut self) -> Result<Bounded<'_>, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("it is nested too deep"))?;
-        Ok(Bounded { budget: self.budget, depth })
+        let depth = self
+            .depth
+            .checked_sub(1)
+            .ok_or_else(|| E::custom("it is nested too deep"))?;
+        Ok(Bounded {
+            budget: self.budget,
+            depth,
+        })
     }
 }
 
@@ -157,7 +183,9 @@ impl<'de> Visitor<'de> for Bounded<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         self.budget.take(0)?;
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that JSON does not have"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number that JSON does not have"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -187,7 +215,9 @@ impl<'de> Visitor<'de> for Bounded<'_> {
                 Value::String(key) => key,
                 Value::Number(key) => key.to_string(),
                 Value::Bool(key) => key.to_string(),
-                Value::Null | Value::Array(_) | Value::Object(_) => return Err(A::Error::custom("a key must be a text")),
+                Value::Null | Value::Array(_) | Value::Object(_) => {
+                    return Err(A::Error::custom("a key must be a text"));
+                }
             };
             let value = map.next_value_seed(self.inner()?)?;
             if entries.insert(key, value).is_some() {
@@ -208,13 +238,17 @@ mod tests {
     fn json_is_read_up_to_the_end_of_its_first_value() {
         assert_eq!(parse(b"{\"a\":1} and more", "application/json"), Ok(json!({ "a": 1 })));
         for bad in ["", "{bad", "{\"a\":}"] {
-            assert!(matches!(parse(bad.as_bytes(), ""), Err(DocumentError::Json(_))), "{bad}");
+            assert!(
+                matches!(parse(bad.as_bytes(), ""), Err(DocumentError::Json(_))),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn yaml_is_read_where_the_hint_says_so() {
-        let text = b"name: demo\nsteps:\n  - name: a\n    action: noop\n    input: &x {n: 1, t: 'yes', 5: ~}\n  - input: *x\n";
+        let text =
+            b"name: demo\nsteps:\n  - name: a\n    action: noop\n    input: &x {n: 1, t: 'yes', 5: ~}\n  - input: *x\n";
         let value = parse(text, "application/yaml; charset=utf-8").unwrap();
         assert_eq!(value["steps"][0]["input"], json!({ "n": 1, "t": "yes", "5": null }));
         assert_eq!(value["steps"][1]["input"], value["steps"][0]["input"]);

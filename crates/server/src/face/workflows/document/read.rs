@@ -16,7 +16,10 @@ pub(super) struct Findings {
 impl Findings {
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         if self.list.len() < KEPT {
-            self.list.push(FieldError { field: field.into(), message: message.into() });
+            self.list.push(FieldError {
+                field: field.into(),
+                message: message.into(),
+            });
         }
     }
 
@@ -42,7 +45,11 @@ impl<'a> Object<'a> {
 
     /// The path of a field.
     pub fn at(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     /// The field, unless it is absent or null.
@@ -84,7 +91,9 @@ impl<'a> Object<'a> {
     /// A time span: `<name>_ms` as milliseconds, or `<name>` as seconds or as a text such as `30s`.
     pub fn duration(&self, name: &str, found: &mut Findings) -> Option<u64> {
         let in_ms = format!("{name}_ms");
-        let Some(value) = self.get(name) else { return self.whole(&in_ms, 1, u64::MAX / 2000, found) };
+        let Some(value) = self.get(name) else {
+            return self.whole(&in_ms, 1, u64::MAX / 2000, found);
+        };
         if self.get(&in_ms).is_some() {
             found.add(self.at(name), format!("give either {name} or {in_ms}"));
             return None;
@@ -96,14 +105,20 @@ impl<'a> Object<'a> {
         };
         let ms = ms.filter(|ms| (1.0..1e15).contains(ms));
         if ms.is_none() {
-            found.add(self.at(name), "must be a number of seconds above 0, or a text such as \"30s\" or \"500ms\"");
+            found.add(
+                self.at(name),
+                "must be a number of seconds above 0, or a text such as \"30s\" or \"500ms\"",
+            );
         }
         ms.map(|ms| ms as u64)
     }
 
     pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)], found: &mut Findings) -> Option<T> {
         let text = self.get(name)?;
-        let chosen = choices.iter().find(|(word, _)| text.as_str() == Some(word)).map(|(_, choice)| *choice);
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| text.as_str() == Some(word))
+            .map(|(_, choice)| *choice);
         if chosen.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
             found.add(self.at(name), format!("must be one of {}", words.join(", ")));
@@ -125,6 +140,10 @@ impl<'a> Object<'a> {
 
 /// A number without a fraction, however it is written.
 pub(super) fn whole(value: &Value) -> Option<u64> {
-    let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..9e15).contains(number));
+    let float = || {
+        value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && (0.0..9e15).contains(number))
+    };
     value.as_u64().or_else(|| float().map(|number| number as u64))
 }

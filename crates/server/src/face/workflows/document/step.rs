@@ -66,14 +66,18 @@ pub(super) fn read_all(
     let ids = assign(&given);
     let is_graph = objects.iter().any(|object| object.get("depends_on").is_some());
     let names = Names::new(&ids, &given);
-    let mut read = ReadSteps { documents: Vec::new(), steps: Vec::new() };
+    let mut read = ReadSteps {
+        documents: Vec::new(),
+        steps: Vec::new(),
+    };
     for (nth, object) in objects.iter().enumerate() {
         let mut spec = read_one(object, &ids[nth], given[nth].1, found);
         if is_graph {
             spec.depends_on = dependencies(object, &ids, &names, found);
         } else {
             spec.skip = SkipMode::Satisfy;
-            spec.depends_on.extend(nth.checked_sub(1).map(|before| after(&ids[before], EdgeOn::Success)));
+            spec.depends_on
+                .extend(nth.checked_sub(1).map(|before| after(&ids[before], EdgeOn::Success)));
         }
         check_input(object, &spec, registry, found);
         read.documents.push(document_of(object, &spec));
@@ -84,7 +88,10 @@ pub(super) fn read_all(
 }
 
 fn after(step: &str, on: EdgeOn) -> Dependency {
-    Dependency { step: step.to_owned(), on }
+    Dependency {
+        step: step.to_owned(),
+        on,
+    }
 }
 
 fn read_one(object: &Object<'_>, id: &str, name: &str, found: &mut Findings) -> StepSpec {
@@ -141,26 +148,42 @@ fn join_of(object: &Object<'_>, found: &mut Findings) -> Join {
 
 fn for_each_of(object: &Object<'_>, found: &mut Findings) -> Option<ForEach> {
     match object.get("for_each")? {
-        items @ (Value::Array(_) | Value::String(_)) => Some(ForEach { items: items.clone(), concurrency: None }),
+        items @ (Value::Array(_) | Value::String(_)) => Some(ForEach {
+            items: items.clone(),
+            concurrency: None,
+        }),
         Value::Object(map) => {
             let each = Object::new(object.at("for_each"), map);
-            let limit = each.whole("concurrency", 1, u64::from(u32::MAX), found).map(|limit| limit as u32);
+            let limit = each
+                .whole("concurrency", 1, u64::from(u32::MAX), found)
+                .map(|limit| limit as u32);
             if let Some(items @ (Value::Array(_) | Value::String(_))) = each.get("items") {
-                return Some(ForEach { items: items.clone(), concurrency: limit });
+                return Some(ForEach {
+                    items: items.clone(),
+                    concurrency: limit,
+                });
             }
             found.add(each.at("items"), "must be an array or a template that gives one");
             None
         }
         _ => {
-            found.add(object.at("for_each"), "must be an array, a template that gives one, or {items, concurrency}");
+            found.add(
+                object.at("for_each"),
+                "must be an array, a template that gives one, or {items, concurrency}",
+            );
             None
         }
     }
 }
 
 fn retry_of(object: &Object<'_>, found: &mut Findings) -> RetryPolicy {
-    let mut policy = RetryPolicy { delay_ms: BACKOFF_MS, ..RetryPolicy::default() };
-    let Some(retry) = object.object("retry", found) else { return policy };
+    let mut policy = RetryPolicy {
+        delay_ms: BACKOFF_MS,
+        ..RetryPolicy::default()
+    };
+    let Some(retry) = object.object("retry", found) else {
+        return policy;
+    };
     policy.max_attempts = 1 + not_negative(&retry, "max", MAX_RETRIES, found).unwrap_or(0) as u32;
     let delay = not_negative(&retry, "backoff_ms", u64::MAX / 2000, found).filter(|ms| *ms > 0);
     policy.delay_ms = delay.unwrap_or(BACKOFF_MS);
@@ -181,7 +204,10 @@ fn retry_of(object: &Object<'_>, found: &mut Findings) -> RetryPolicy {
 
 /// A negative number counts as zero, as in the original; the default schema refuses it before that.
 fn not_negative(retry: &Object<'_>, name: &str, most: u64, found: &mut Findings) -> Option<u64> {
-    if retry.get(name).is_some_and(|value| value.as_i64().is_some_and(|number| number < 0)) {
+    if retry
+        .get(name)
+        .is_some_and(|value| value.as_i64().is_some_and(|number| number < 0))
+    {
         return None;
     }
     let number = retry.get(name).and_then(whole);
@@ -202,8 +228,12 @@ fn list<T>(
     read: impl Fn(&Value) -> Option<T>,
     found: &mut Findings,
 ) -> Vec<T> {
-    let Some(value) = object.get(name) else { return Vec::new() };
-    let items = value.as_array().and_then(|items| items.iter().map(read).collect::<Option<Vec<T>>>());
+    let Some(value) = object.get(name) else {
+        return Vec::new();
+    };
+    let items = value
+        .as_array()
+        .and_then(|items| items.iter().map(read).collect::<Option<Vec<T>>>());
     items.unwrap_or_else(|| {
         found.add(object.at(name), format!("must be an array of {what}"));
         Vec::new()
@@ -227,7 +257,11 @@ fn dependencies(object: &Object<'_>, ids: &[String], names: &Names<'_>, found: &
             Value::String(name) => (name.as_str(), EdgeOn::Success),
             Value::Object(map) => {
                 let edge = Object::new(at(), map);
-                let ends = [("success", EdgeOn::Success), ("failure", EdgeOn::Failure), ("always", EdgeOn::Always)];
+                let ends = [
+                    ("success", EdgeOn::Success),
+                    ("failure", EdgeOn::Failure),
+                    ("always", EdgeOn::Always),
+                ];
                 let on = edge.choice("on", &ends, found).unwrap_or_default();
                 if edge.get("step").is_none() {
                     found.add(edge.at("step"), "is required");
@@ -248,7 +282,9 @@ fn dependencies(object: &Object<'_>, ids: &[String], names: &Names<'_>, found: &
 }
 
 fn check_input(object: &Object<'_>, spec: &StepSpec, registry: Option<&Registry>, found: &mut Findings) {
-    let Some(executor) = registry.and_then(|registry| registry.executor(&spec.action)) else { return };
+    let Some(executor) = registry.and_then(|registry| registry.executor(&spec.action)) else {
+        return;
+    };
     if let Err(finding) = executor.check_input(&spec.action, &spec.input) {
         let (field, message) = finding.split_once(": ").unwrap_or(("input", finding.as_str()));
         found.add(object.at(field), message);
@@ -266,9 +302,15 @@ fn document_of(object: &Object<'_>, spec: &StepSpec) -> Value {
     }
     let retry = object.get("retry").and_then(Value::as_object);
     let is_zero = |name: &str, value: &Value| matches!(name, "max" | "backoff_ms") && value.as_f64() == Some(0.0);
-    let kept = |name: &&str| retry?.get(*name).filter(|value| !value.is_null() && !is_zero(name, value));
-    let retry: Map<String, Value> =
-        RETRY.iter().filter_map(|name| kept(name).map(|value| ((*name).to_owned(), value.clone()))).collect();
+    let kept = |name: &&str| {
+        retry?
+            .get(*name)
+            .filter(|value| !value.is_null() && !is_zero(name, value))
+    };
+    let retry: Map<String, Value> = RETRY
+        .iter()
+        .filter_map(|name| kept(name).map(|value| ((*name).to_owned(), value.clone())))
+        .collect();
     step.insert("retry".to_owned(), Value::Object(retry));
     if spec.requires_approval {
         step.insert("requires_approval".to_owned(), true.into());

@@ -16,7 +16,12 @@ fn steps(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
     plan.spec
         .steps
         .iter()
-        .map(|step| (step.key.as_str(), step.depends_on.iter().map(|edge| edge.step.as_str()).collect()))
+        .map(|step| {
+            (
+                step.key.as_str(),
+                step.depends_on.iter().map(|edge| edge.step.as_str()).collect(),
+            )
+        })
         .collect()
 }
 
@@ -26,7 +31,10 @@ fn steps_without_depends_on_run_in_the_order_written() {
         { "name": "one", "action": "noop" }, { "name": "two", "action": "noop", "when": "false" }, { "action": "noop" },
     ]}))
     .unwrap();
-    assert_eq!(steps(&plan), [("one", vec![]), ("two", vec!["one"]), ("step_3", vec!["two"])]);
+    assert_eq!(
+        steps(&plan),
+        [("one", vec![]), ("two", vec!["one"]), ("step_3", vec!["two"])]
+    );
     assert!(plan.spec.steps.iter().all(|step| step.skip == SkipMode::Satisfy));
 }
 
@@ -40,9 +48,15 @@ fn one_depends_on_makes_it_a_graph_by_id_or_unique_name() {
         { "name": "d", "action": "noop", "depends_on": "c", "join": "any" },
     ]}))
     .unwrap();
-    assert_eq!(steps(&plan), [("a", vec![]), ("b", vec![]), ("c", vec!["a", "b"]), ("d", vec!["c"])]);
+    assert_eq!(
+        steps(&plan),
+        [("a", vec![]), ("b", vec![]), ("c", vec!["a", "b"]), ("d", vec!["c"])]
+    );
     assert_eq!(plan.spec.steps[2].depends_on[1].on, EdgeOn::Failure);
-    assert_eq!((plan.spec.steps[2].join, plan.spec.steps[3].join), (Join::AtLeast(1), Join::Any));
+    assert_eq!(
+        (plan.spec.steps[2].join, plan.spec.steps[3].join),
+        (Join::AtLeast(1), Join::Any)
+    );
     assert_eq!(plan.spec.steps[0].skip, SkipMode::Propagate);
 }
 
@@ -53,22 +67,35 @@ fn retry_counts_extra_attempts_with_a_fixed_wait_of_250_ms() {
         plan.spec.steps[0].retry.clone()
     };
     let plain = policy(json!({ "max": 2 }));
-    assert_eq!((plain.max_attempts, plain.delay_ms, plain.backoff, plain.jitter_percent), (3, 250, Backoff::Fixed, 0));
+    assert_eq!(
+        (plain.max_attempts, plain.delay_ms, plain.backoff, plain.jitter_percent),
+        (3, 250, Backoff::Fixed, 0)
+    );
     assert_eq!(policy(json!({ "max": -1, "backoff_ms": -5 })), policy(json!({})));
-    let rich = policy(json!({ "max": 1, "backoff_ms": 10, "backoff": "exponential", "max_backoff_ms": 40,
-        "jitter_percent": 50, "non_retryable_codes": [404], "non_retryable_kinds": ["timeout"] }));
-    assert_eq!((rich.delay_ms, rich.backoff, rich.max_delay_ms, rich.jitter_percent), (10, Backoff::Exponential, 40, 50));
-    assert_eq!((rich.non_retryable_codes, rich.non_retryable_kinds), (vec![404], vec!["timeout".to_owned()]));
+    let rich = policy(
+        json!({ "max": 1, "backoff_ms": 10, "backoff": "exponential", "max_backoff_ms": 40,
+        "jitter_percent": 50, "non_retryable_codes": [404], "non_retryable_kinds": ["timeout"] }),
+    );
+    assert_eq!(
+        (rich.delay_ms, rich.backoff, rich.max_delay_ms, rich.jitter_percent),
+        (10, Backoff::Exponential, 40, 50)
+    );
+    assert_eq!(
+        (rich.non_retryable_codes, rich.non_retryable_kinds),
+        (vec![404], vec!["timeout".to_owned()])
+    );
     assert_eq!(policy(json!({ "backoff_ms": 9_000_000 })).max_delay_ms, 9_000_000);
 }
 
 #[test]
 fn wrong_types_are_all_named_by_their_paths() {
-    let found = findings(json!({ "name": 5, "on_failure": "explode", "max_concurrency": 0, "steps": [
-        { "action": 1 }, 7,
-        { "action": "noop", "retry": { "max": "x", "jitter_percent": 101 }, "timeout_ms": 0, "join": "some",
-          "depends_on": [1, { "on": "maybe" }], "for_each": 5, "optional": "yes" },
-    ]}));
+    let found = findings(
+        json!({ "name": 5, "on_failure": "explode", "max_concurrency": 0, "steps": [
+            { "action": 1 }, 7,
+            { "action": "noop", "retry": { "max": "x", "jitter_percent": 101 }, "timeout_ms": 0, "join": "some",
+              "depends_on": [1, { "on": "maybe" }], "for_each": 5, "optional": "yes" },
+        ]}),
+    );
     for expected in [
         "name: must be a string",
         "on_failure: must be one of fail_fast, continue, block",
@@ -85,7 +112,10 @@ fn wrong_types_are_all_named_by_their_paths() {
         "steps[2].for_each: must be an array, a template that gives one, or {items, concurrency}",
         "steps[2].optional: must be true or false",
     ] {
-        assert!(found.iter().any(|finding| finding == expected), "{expected}\n{found:#?}");
+        assert!(
+            found.iter().any(|finding| finding == expected),
+            "{expected}\n{found:#?}"
+        );
     }
 }
 
@@ -103,9 +133,11 @@ fn a_cycle_an_unknown_step_and_a_double_id_are_refused_by_name() {
 
 #[test]
 fn the_stored_document_is_the_originals_with_ids_and_additions() {
-    let (document, _) = read(json!({ "name": "demo", "description": "", "typo": 1, "created_at": "0001-01-01T00:00:00Z",
+    let (document, _) = read(
+        json!({ "name": "demo", "description": "", "typo": 1, "created_at": "0001-01-01T00:00:00Z",
         "timeout": "90s", "steps": [{ "name": "call ai-router", "action": "http", "input": { "url": "http://x" },
-        "retry": { "max": 0, "other": 1 }, "requires_approval": false, "queue_timeout_ms": 5, "unknown": 1 }] }))
+        "retry": { "max": 0, "other": 1 }, "requires_approval": false, "queue_timeout_ms": 5, "unknown": 1 }] }),
+    )
     .unwrap();
     let expected = json!({ "id": "wf_1", "name": "demo", "steps": [{ "id": "call_ai_router", "name": "call ai-router",
         "action": "http", "input": { "url": "http://x" }, "retry": {}, "queue_timeout_ms": 5 }],
@@ -115,11 +147,21 @@ fn the_stored_document_is_the_originals_with_ids_and_additions() {
 
 #[test]
 fn time_limits_are_milliseconds_or_seconds_but_not_both() {
-    let timeout = |step: Value| read(json!({ "steps": [step] })).map(|(_, plan)| plan.spec.steps[0].timeouts.attempt_ms);
+    let timeout =
+        |step: Value| read(json!({ "steps": [step] })).map(|(_, plan)| plan.spec.steps[0].timeouts.attempt_ms);
     assert_eq!(timeout(json!({ "action": "noop", "timeout_ms": 5 })).unwrap(), Some(5));
-    assert_eq!(timeout(json!({ "action": "noop", "timeout": 1.5 })).unwrap(), Some(1500));
-    assert_eq!(timeout(json!({ "action": "noop", "timeout": "2m" })).unwrap(), Some(120_000));
-    for wrong in [json!({ "action": "noop", "timeout": 1, "timeout_ms": 5 }), json!({ "action": "noop", "timeout": -1 })] {
+    assert_eq!(
+        timeout(json!({ "action": "noop", "timeout": 1.5 })).unwrap(),
+        Some(1500)
+    );
+    assert_eq!(
+        timeout(json!({ "action": "noop", "timeout": "2m" })).unwrap(),
+        Some(120_000)
+    );
+    for wrong in [
+        json!({ "action": "noop", "timeout": 1, "timeout_ms": 5 }),
+        json!({ "action": "noop", "timeout": -1 }),
+    ] {
         assert!(timeout(wrong.clone()).is_err(), "{wrong}");
     }
 }

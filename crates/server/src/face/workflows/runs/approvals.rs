@@ -36,7 +36,10 @@ pub(crate) async fn list(cx: Cx, uri: Uri) -> Answer {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(reply::json(&Page { items, next_cursor: page.next.map(|id| id.to_string()) }))
+    Ok(reply::json(&Page {
+        items,
+        next_cursor: page.next.map(|id| id.to_string()),
+    }))
 }
 
 fn waiting(state: &RunState) -> impl Iterator<Item = Value> {
@@ -54,7 +57,12 @@ fn waiting(state: &RunState) -> impl Iterator<Item = Value> {
         if let Value::Object(map) = &mut entry {
             let since = node.ready_at.map(|at| ("since", at));
             let until = node.timer.map(|at| ("until", at));
-            map.extend(since.into_iter().chain(until).map(|(name, at)| (name.to_owned(), rfc3339(at).into())));
+            map.extend(
+                since
+                    .into_iter()
+                    .chain(until)
+                    .map(|(name, at)| (name.to_owned(), rfc3339(at).into())),
+            );
             if !spec.input.is_null() {
                 map.insert("input".to_owned(), spec.input.clone());
             }

@@ -53,7 +53,10 @@ pub(super) async fn attempts_of(store: &dyn Store, state: &RunState, n: u32) -> 
         let page = store.commits(&state.created.namespace, state.id, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
-        for commit in page.iter().filter(|commit| mentions.iter().any(|text| commit.events.contains(text))) {
+        for commit in page
+            .iter()
+            .filter(|commit| mentions.iter().any(|text| commit.events.contains(text)))
+        {
             for event in events_of(&commit.events)? {
                 note(&mut attempts, n, &event, commit.meta.at);
             }
@@ -90,13 +93,20 @@ fn note(attempts: &mut BTreeMap<u32, Attempt>, n: u32, event: &Event, at: Time) 
         Event::StepFailed { n: of, a, failure } if *of == n => end(attempts, *a, "failed", at, |attempt| {
             attempt.fail(failure, None);
         }),
-        Event::StepRetrying { n: of, a, failure, at: due } if *of == n => end(attempts, *a, "failed", at, |attempt| {
+        Event::StepRetrying {
+            n: of,
+            a,
+            failure,
+            at: due,
+        } if *of == n => end(attempts, *a, "failed", at, |attempt| {
             attempt.fail(failure, Some(*due));
         }),
         Event::AttemptLost { n: of, a } if *of == n => end(attempts, *a, "lost", at, |_| {}),
         Event::RunCancelled { .. } | Event::RunTimedOut { .. } | Event::StepResolved { .. } => {
             let called_off = !matches!(event, Event::StepResolved { n: of, .. } if *of != n);
-            let open = attempts.values_mut().filter(|attempt| called_off && attempt.ended_at.is_none());
+            let open = attempts
+                .values_mut()
+                .filter(|attempt| called_off && attempt.ended_at.is_none());
             open.for_each(|attempt| (attempt.outcome, attempt.ended_at) = ("canceled", Some(at)));
         }
         _ => {}

@@ -16,7 +16,9 @@ use super::super::definitions::bad_json;
 use super::super::document::first_json;
 use super::super::problem::{Answer, Problem};
 use super::super::reply::{self, Items};
-use super::start::{Pending, StartBody, key_of, mark_replayed, remembered};
+use super::idempotency::{key_of, remembered};
+use super::order::StartBody;
+use super::start::{Pending, mark_replayed};
 use super::view::RunView;
 use crate::error_code::ErrorCode;
 
@@ -25,12 +27,17 @@ pub(crate) const MAX_RUNS: usize = 1000;
 
 /// `POST /v1/runs/batch`.
 pub(crate) async fn start(cx: Cx, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
-    answer(&cx, &headers, body).await.map_err(|problem| Problem { plain: false, ..problem })
+    answer(&cx, &headers, body).await.map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })
 }
 
 async fn answer(cx: &Cx, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
     let bodies = read(&whole(body)?)?;
-    let key = key_of(headers, "runs.batch", |hash| bodies.iter().for_each(|body| body.hash(hash)))?;
+    let key = key_of(headers, "runs.batch", |hash| {
+        bodies.iter().for_each(|body| body.hash(hash))
+    })?;
     if let Some(key) = &key
         && let Some(runs) = remembered(cx, key).await?
     {
@@ -42,30 +49,40 @@ async fn answer(cx: &Cx, headers: &HeaderMap, body: Result<Bytes, BytesRejection
         starts.push(body.resolve(cx, &at).await.map_err(|problem| named(problem, &at))?);
     }
     one_unstored_plan(cx, &starts)?;
-    let said: Vec<(Arc<str>, Arc<Value>)> =
-        starts.iter().map(|start| (Arc::clone(&start.workflow), Arc::clone(&start.context))).collect();
+    let said: Vec<(Arc<str>, Arc<Value>)> = starts
+        .iter()
+        .map(|start| (Arc::clone(&start.workflow), Arc::clone(&start.context)))
+        .collect();
     let started = cx.engine().start_runs(starts, key, false).await?;
     if started.replayed {
         let ids: Vec<RunId> = started.runs.iter().map(|run| run.id).collect();
         return replayed(cx, &ids).await;
     }
     let pending = started.runs.iter().zip(&said);
-    let pending = pending.map(|(run, (workflow, context))| {
-        Pending::of(run.id, run.created_at.unwrap_or_default(), workflow, context)
-    });
-    Ok(reply::json(&Items { items: pending.collect() }))
+    let pending = pending
+        .map(|(run, (workflow, context))| Pending::of(run.id, run.created_at.unwrap_or_default(), workflow, context));
+    Ok(reply::json(&Items {
+        items: pending.collect(),
+    }))
 }
 
 fn read(body: &[u8]) -> Result<Vec<StartBody>, Problem> {
     let value = first_json(body).map_err(|_| bad_json())?;
     let wrong = |message: &str| Problem::field(ErrorCode::InvalidField, "runs", message);
-    let runs = value.get("runs").and_then(Value::as_array).ok_or_else(|| wrong("must be an array of starts"))?;
+    let runs = value
+        .get("runs")
+        .and_then(Value::as_array)
+        .ok_or_else(|| wrong("must be an array of starts"))?;
     if !(1..=MAX_RUNS).contains(&runs.len()) {
         return Err(wrong(&format!("must have 1 to {MAX_RUNS} entries")));
     }
     let bodies = runs.iter().enumerate().map(|(nth, run)| match run {
         Value::Object(_) => StartBody::of(run, &format!("runs[{nth}]")),
-        _ => Err(Problem::field(ErrorCode::InvalidField, format!("runs[{nth}]"), "must be an object")),
+        _ => Err(Problem::field(
+            ErrorCode::InvalidField,
+            format!("runs[{nth}]"),
+            "must be an object",
+        )),
     });
     bodies.collect()
 }
@@ -75,7 +92,11 @@ fn named(problem: Problem, at: &str) -> Problem {
     if problem.field.as_deref().is_some_and(|field| field.starts_with(at)) {
         return problem;
     }
-    Problem { message: format!("{at}: {}", problem.message), field: Some(at.to_owned()), ..problem }
+    Problem {
+        message: format!("{at}: {}", problem.message),
+        field: Some(at.to_owned()),
+        ..problem
+    }
 }
 
 /// A commit brings along one plan that the store may not hold yet; the plans of workflows it does hold.
@@ -95,7 +116,9 @@ async fn replayed(cx: &Cx, runs: &[RunId]) -> Answer {
     for run in runs {
         states.push(cx.engine().state(&cx.namespace, *run).await?);
     }
-    let mut response = reply::json(&Items { items: states.iter().map(|state| RunView::of(state)).collect() });
+    let mut response = reply::json(&Items {
+        items: states.iter().map(|state| RunView::of(state)).collect(),
+    });
     mark_replayed(&mut response);
     Ok(response)
 }

@@ -22,11 +22,17 @@ impl Fields {
     /// JSON and is none is ignored (`lenient`).
     pub fn read(cx: &Cx, headers: &HeaderMap, body: &[u8], lenient: bool) -> Result<Self, Problem> {
         let caller = cx.caller.as_ref().map(|caller| caller.to_string());
-        let empty = |caller| Self { map: Map::new(), caller };
+        let empty = |caller| Self {
+            map: Map::new(),
+            caller,
+        };
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(empty(caller));
         }
-        let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         match first_json(body) {
             Ok(Value::Object(map)) => Ok(Self { map, caller }),
             _ if lenient && !media_type.to_ascii_lowercase().contains("json") => Ok(empty(caller)),

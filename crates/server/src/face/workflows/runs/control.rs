@@ -32,7 +32,10 @@ impl Manner {
                 Problem::run_not_found(StatusCode::BAD_REQUEST)
             }
             Self::Original => problem.plain(),
-            Self::Added => Problem { plain: false, ..problem },
+            Self::Added => Problem {
+                plain: false,
+                ..problem
+            },
         }
     }
 }
@@ -54,7 +57,10 @@ async fn carry_out(cx: &Cx, id: &str, manner: Manner, command: Command) -> Answe
 
 /// Whether the original answered this with the unchanged run.
 fn is_no_matter(rejected: &Rejected) -> bool {
-    matches!(rejected, Rejected::Finished(_) | Rejected::NothingToApprove | Rejected::WrongRunStatus(_))
+    matches!(
+        rejected,
+        Rejected::Finished(_) | Rejected::NothingToApprove | Rejected::WrongRunStatus(_)
+    )
 }
 
 fn fields(cx: &Cx, headers: &HeaderMap, body: Body, manner: Manner) -> Result<Fields, Problem> {
@@ -65,14 +71,25 @@ fn fields(cx: &Cx, headers: &HeaderMap, body: Body, manner: Manner) -> Result<Fi
 /// `POST /v1/runs/{id}/approve`.
 pub(crate) async fn approve(cx: Cx, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer {
     let fields = fields(&cx, &headers, body, Manner::Original)?;
-    let read = || Ok(Command::Approve { step: fields.text("step")?, by: fields.by()?, comment: fields.text("comment")? });
+    let read = || {
+        Ok(Command::Approve {
+            step: fields.text("step")?,
+            by: fields.by()?,
+            comment: fields.text("comment")?,
+        })
+    };
     carry_out(&cx, &id, Manner::Original, read().map_err(Problem::plain)?).await
 }
 
 /// `POST /v1/runs/{id}/cancel`.
 pub(crate) async fn cancel(cx: Cx, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer {
     let fields = fields(&cx, &headers, body, Manner::Original)?;
-    let read = || Ok(Command::Cancel { by: fields.by()?, reason: fields.text("reason")? });
+    let read = || {
+        Ok(Command::Cancel {
+            by: fields.by()?,
+            reason: fields.text("reason")?,
+        })
+    };
     carry_out(&cx, &id, Manner::Original, read().map_err(Problem::plain)?).await
 }
 
@@ -119,5 +136,16 @@ pub(crate) async fn resolve(
 ) -> Answer {
     let fields = fields(&cx, &headers, body, Manner::Added)?;
     let (by, reason, output) = (fields.by()?, fields.text("reason")?, fields.value("output"));
-    carry_out(&cx, &id, Manner::Added, Command::Resolve { step, by, reason, output }).await
+    carry_out(
+        &cx,
+        &id,
+        Manner::Added,
+        Command::Resolve {
+            step,
+            by,
+            reason,
+            output,
+        },
+    )
+    .await
 }

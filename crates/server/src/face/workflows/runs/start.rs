@@ -10,41 +10,25 @@ use std::time::Duration;
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use quintet_core::id::RunId;
-use quintet_core::plan::Plan;
 use quintet_core::state::RunState;
 use quintet_core::time::Time;
-use quintet_engine::{Idempotency, StartRun, Started, StartedRun, tasks};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
+use quintet_engine::{Started, StartedRun, tasks};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::super::cx::{Cx, whole};
-use super::super::definitions::bad_json;
-use super::super::document::{MAX_DEPTH, PlanOptions, first_json, is_nested_at_most, plan_of};
 use super::super::problem::{Answer, Problem};
 use super::super::query::Params;
-use super::super::schema::Schema;
-use super::super::{reply, templates};
+use super::super::reply;
+use super::idempotency::{key_of, remembered};
+use super::order::StartBody;
 use super::view::{RunView, is_empty};
 use crate::error_code::ErrorCode;
 
-/// Longest idempotency key.
-const MAX_KEY: usize = 255;
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static WAITED: HeaderName = HeaderName::from_static("quintet-wait");
-
-/// What a start says.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct StartBody {
-    workflow_id: Option<String>,
-    template: Option<String>,
-    workflow: Option<Value>,
-    context: Option<Map<String, Value>>,
-    priority: Option<i32>,
-}
 
 /// A run that was accepted, as the original answered.
 #[derive(Debug, Serialize)]
@@ -64,7 +48,15 @@ pub(super) struct Pending<'a> {
 impl<'a> Pending<'a> {
     pub fn of(id: RunId, at: Time, workflow: &'a str, context: &'a Value) -> Self {
         let (status, current_step) = ("PENDING", 0);
-        Self { id, workflow_id: workflow, status, current_step, context, created_at: at, updated_at: at }
+        Self {
+            id,
+            workflow_id: workflow,
+            status,
+            current_step,
+            context,
+            created_at: at,
+            updated_at: at,
+        }
     }
 }
 
@@ -84,8 +76,13 @@ async fn answer(cx: &Cx, uri: &Uri, headers: &HeaderMap, body: Result<Bytes, Byt
     }
     let start = body.resolve(cx, "").await?;
     let (workflow, context) = (Arc::clone(&start.workflow), Arc::clone(&start.context));
-    let Started { mut runs, replayed: again } = cx.engine().start_runs(vec![start], key, wait_ms.is_some()).await?;
-    let run = runs.pop().ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
+    let Started {
+        mut runs,
+        replayed: again,
+    } = cx.engine().start_runs(vec![start], key, wait_ms.is_some()).await?;
+    let run = runs
+        .pop()
+        .ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
     match (wait_ms, run.created_at) {
         (None, Some(at)) if !again => Ok(reply::json(&Pending::of(run.id, at, &workflow, &context))),
         (Some(wait_ms), Some(_)) if !again => result_of(cx, run, wait_ms).await,
@@ -95,17 +92,33 @@ async fn answer(cx: &Cx, uri: &Uri, headers: &HeaderMap, body: Result<Bytes, Byt
 
 /// The run that an earlier request with the same key started.
 async fn replayed(cx: &Cx, runs: &[RunId], wait_ms: Option<u64>) -> Answer {
-    let id = runs.first().copied().ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
+    let id = runs
+        .first()
+        .copied()
+        .ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
     let mut response = match wait_ms {
         None => shown(cx.engine().state(&cx.namespace, id).await?.as_ref()),
-        Some(wait_ms) => result_of(cx, StartedRun { id, created_at: None, watch: None }, wait_ms).await?,
+        Some(wait_ms) => {
+            result_of(
+                cx,
+                StartedRun {
+                    id,
+                    created_at: None,
+                    watch: None,
+                },
+                wait_ms,
+            )
+            .await?
+        }
     };
     mark_replayed(&mut response);
     Ok(response)
 }
 
 pub(super) fn mark_replayed(response: &mut Response) {
-    response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
+    response
+        .headers_mut()
+        .insert(&REPLAYED, HeaderValue::from_static("true"));
 }
 
 fn shown(state: &RunState) -> Response {
@@ -144,231 +157,9 @@ async fn result_of(cx: &Cx, run: StartedRun, wait_ms: u64) -> Answer {
     };
     let mut response = shown(&state);
     if !state.status.is_terminal() {
-        response.headers_mut().insert(&WAITED, HeaderValue::from_static("timeout"));
+        response
+            .headers_mut()
+            .insert(&WAITED, HeaderValue::from_static("timeout"));
     }
     Ok(response)
-}
-
-impl StartBody {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Self>();
-        let body = match values.next() {
-            // An array would be taken for the fields in their order.
-            Some(Ok(body)) if bytes.trim_ascii_start().starts_with(b"{") => body,
-            _ => Self::of(&first_json(bytes).map_err(|_| bad_json())?, "")?,
-        };
-        let context = body.context.iter().flat_map(Map::values);
-        if context.chain(&body.workflow).all(|value| is_nested_at_most(MAX_DEPTH - 1, value)) {
-            return Ok(body);
-        }
-        Err(Problem::new(ErrorCode::BadJson, format!("bad json: it is nested deeper than {MAX_DEPTH}")))
-    }
-
-    /// The slow way, which names what is wrong.
-    pub(super) fn of(value: &Value, at: &str) -> Result<Self, Problem> {
-        let wrong = |field: &str, message: &str| {
-            let field = if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") };
-            let problem = Problem::field(ErrorCode::BadJson, field, message);
-            Problem { message: format!("bad json: {}", problem.message), ..problem }
-        };
-        let map = match value {
-            Value::Null => return Ok(Self::default()),
-            Value::Object(map) => map,
-            _ => return Err(bad_json()),
-        };
-        let text = |name: &str| match map.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(name, "must be a string")),
-        };
-        let context = match map.get("context") {
-            None | Some(Value::Null) => None,
-            Some(Value::Object(context)) => Some(context.clone()),
-            Some(_) => return Err(wrong("context", "must be an object")),
-        };
-        let priority = match map.get("priority") {
-            None | Some(Value::Null) => None,
-            Some(value) => {
-                let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
-                Some(number.ok_or_else(|| wrong("priority", "must be a 32-bit integer"))?)
-            }
-        };
-        let workflow = map.get("workflow").filter(|workflow| !workflow.is_null()).cloned();
-        Ok(Self { workflow_id: text("workflow_id")?, template: text("template")?, workflow, context, priority })
-    }
-
-    /// Finds what is to run, and checks the context against its schema.
-    pub(super) async fn resolve(self, cx: &Cx, at: &str) -> Result<StartRun, Problem> {
-        let path = |field: &str| if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") };
-        let workflow_id = self.workflow_id.as_deref().filter(|id| !id.is_empty());
-        let context = Value::Object(self.context.unwrap_or_default());
-        let target = match (workflow_id, &self.template, &self.workflow) {
-            (Some(id), None, None) => Target::workflow(cx, id, &context, &path("context")).await?,
-            (None, Some(name), None) => Target::template(name, StatusCode::BAD_REQUEST)?,
-            (None, None, Some(document)) => Target::inline(cx, document, &context, &path("context"))?,
-            (None, None, None) => {
-                let problem = Problem::new(ErrorCode::InvalidField, "workflow_id required");
-                return Err(Problem { field: Some(path("workflow_id")), ..problem });
-            }
-            _ => {
-                let message = "give one of workflow_id, template and workflow";
-                return Err(Problem::field(ErrorCode::InvalidField, path("workflow_id"), message));
-            }
-        };
-        Ok(StartRun {
-            namespace: Arc::clone(&cx.namespace),
-            workflow: target.workflow,
-            workflow_version: target.version,
-            plan: cx.under_policy(&target.plan)?,
-            context: Arc::new(context),
-            priority: self.priority.unwrap_or(0),
-        })
-    }
-
-    /// What makes two starts the same request.
-    pub(super) fn hash(&self, hash: &mut Sha256) {
-        let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
-        hash_value(&text(&self.workflow_id), hash);
-        hash_value(&text(&self.template), hash);
-        hash_value(self.workflow.as_ref().unwrap_or(&Value::Null), hash);
-        hash_value(&Value::from(self.priority.unwrap_or(0)), hash);
-        hash_map(self.context.iter().flatten().collect(), hash);
-    }
-}
-
-/// What is to run.
-struct Target {
-    workflow: Arc<str>,
-    version: u32,
-    plan: Arc<Plan>,
-}
-
-impl Target {
-    async fn workflow(cx: &Cx, id: &str, context: &Value, at: &str) -> Result<Self, Problem> {
-        let Some(current) = cx.engine().workflows().current(&cx.namespace, id).await? else {
-            let target = Self::template(id, StatusCode::BAD_REQUEST);
-            let unknown = || Problem::original(ErrorCode::WorkflowNotFound, StatusCode::BAD_REQUEST, "not found");
-            return target.map_err(|_| unknown());
-        };
-        if let Some(schema) = cx.input_schema(&current) {
-            check(&schema, context, at)?;
-        }
-        let plan = Arc::clone(&current.plan);
-        Ok(Self { workflow: Arc::clone(&current.row.id), version: current.row.version, plan })
-    }
-
-    fn template(name: &str, status: StatusCode) -> Result<Self, Problem> {
-        let unknown = || Problem::original(ErrorCode::TemplateNotFound, status, "not found");
-        let template = templates::find(name).ok_or_else(unknown)?;
-        Ok(Self { workflow: Arc::clone(&template.id), version: 0, plan: Arc::clone(&template.plan) })
-    }
-
-    fn inline(cx: &Cx, document: &Value, context: &Value, at: &str) -> Result<Self, Problem> {
-        let read = plan_of(document, Some(cx.engine().registry()), PlanOptions::default());
-        let refused = |found| Problem::findings(ErrorCode::InvalidWorkflow, "schema validation failed", found);
-        let (stored, plan) = read.map_err(refused)?;
-        if let Some(schema) = &stored.input_schema {
-            let schema = Schema::bounded(schema);
-            let schema = schema.map_err(|message| Problem::field(ErrorCode::InvalidWorkflow, "input_schema", &message))?;
-            check(&schema, context, at)?;
-        }
-        Ok(Self { workflow: Arc::from(""), version: 0, plan: Arc::new(plan) })
-    }
-}
-
-fn check(schema: &Schema, context: &Value, at: &str) -> Result<(), Problem> {
-    let checked = schema.check(context, at);
-    checked.map_err(|found| Problem::findings(ErrorCode::InvalidInput, "the context does not fit the input_schema", found))
-}
-
-/// The idempotency key of a request, with the digest of what it asks for.
-pub(super) fn key_of(
-    headers: &HeaderMap,
-    scope: &'static str,
-    content: impl FnOnce(&mut Sha256),
-) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
-    let wrong = || {
-        let message = format!("must have 1 to {MAX_KEY} visible ASCII characters");
-        Problem::field(ErrorCode::InvalidParameter, "Idempotency-Key", &message)
-    };
-    let key = key.ok_or_else(wrong)?.to_owned();
-    let mut hash = Sha256::new();
-    content(&mut hash);
-    Ok(Some(Idempotency { scope: scope.into(), key, request: hash.finalize().into() }))
-}
-
-/// What an earlier request with this key started. Asked first, so that a repeated request is answered even where it
-/// could not be made any more.
-pub(super) async fn remembered(cx: &Cx, key: &Idempotency) -> Result<Option<Vec<RunId>>, Problem> {
-    let record = cx.engine().store().idempotency(&cx.namespace, &key.scope, &key.key, cx.now()).await?;
-    let Some(record) = record else { return Ok(None) };
-    if record.request != key.request {
-        return Err(quintet_engine::EngineError::IdempotencyMismatch.into());
-    }
-    let runs: Result<Vec<RunId>, _> = record.answer.split(' ').map(str::parse).collect();
-    runs.map(Some).map_err(|_| Problem::new(ErrorCode::Internal, "internal error"))
-}
-
-/// The digest does not depend on the order in which keys were written.
-fn hash_value(value: &Value, hash: &mut Sha256) {
-    match value {
-        Value::Object(map) => hash_map(map.iter().collect(), hash),
-        Value::Array(items) => {
-            hash.update(format!("[{};", items.len()));
-            items.iter().for_each(|item| hash_value(item, hash));
-        }
-        scalar => {
-            let text = scalar.to_string();
-            hash.update(format!("v{};{text}", text.len()));
-        }
-    }
-}
-
-fn hash_map(mut entries: Vec<(&String, &Value)>, hash: &mut Sha256) {
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    hash.update(format!("{{{};", entries.len()));
-    for (key, value) in entries {
-        hash.update(format!("k{};{key}", key.len()));
-        hash_value(value, hash);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(body: &str) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        StartBody::read(body.as_bytes()).ok().unwrap().hash(&mut hash);
-        hash.finalize().into()
-    }
-
-    #[test]
-    fn the_same_request_has_the_same_digest_however_it_is_written() {
-        let one = digest(r#"{"workflow_id":"w","context":{"a":1,"b":[{"c":2,"d":3}]}}"#);
-        assert_eq!(one, digest(r#"{ "context": {"b":[{"d":3,"c":2}],"a":1}, "workflow_id":"w", "priority": 0 }"#));
-        for other in [
-            r#"{"workflow_id":"w"}"#,
-            r#"{"template":"w","context":{"a":1,"b":[{"c":2,"d":3}]}}"#,
-            r#"{"workflow_id":"w","context":{"a":1,"b":[{"c":2},{"d":3}]}}"#,
-            r#"{"workflow_id":"w","context":{"a":"1","b":[{"c":2,"d":3}]}}"#,
-        ] {
-            assert_ne!(one, digest(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn bodies_with_wrong_types_name_the_field_and_others_are_bad_json() {
-        let text = |body: &str| StartBody::read(body.as_bytes()).err().unwrap().message;
-        assert_eq!(text("{bad"), "bad json");
-        assert_eq!(text("[\"w\"]"), "bad json");
-        assert_eq!(text(r#"{"workflow_id":5}"#), "bad json: workflow_id: must be a string");
-        assert_eq!(text(r#"{"workflow_id":"w","context":[1]}"#), "bad json: context: must be an object");
-        assert_eq!(text(r#"{"priority":1.5}"#), "bad json: priority: must be a 32-bit integer");
-        let deep = format!(r#"{{"context":{{"a":{}1{}}}}}"#, "[".repeat(70), "]".repeat(70));
-        assert!(text(&deep).starts_with("bad json: it is nested"));
-        assert!(StartBody::read(b"null").is_ok() && StartBody::read(b"{} trailing").is_ok());
-    }
 }

@@ -92,7 +92,11 @@ impl<'a> StepView<'a> {
         let spec = &state.plan.spec.steps[node.step as usize];
         let failure: Option<&Failure> = node.failure.as_deref();
         let fan = node.fan.as_deref();
-        let edges = if node.item.is_none() { spec.depends_on.as_slice() } else { &[] };
+        let edges = if node.item.is_none() {
+            spec.depends_on.as_slice()
+        } else {
+            &[]
+        };
         Self {
             id: state.name_of(n),
             name: &spec.name,
@@ -126,7 +130,10 @@ pub(crate) async fn list(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
     let (limit, after) = (params.limit()?, number_cursor(&params)?);
     let wanted = wanted(&params)?;
-    let state = cx.run(&id).await.map_err(|problem| Problem { plain: false, ..problem })?;
+    let state = cx.run(&id).await.map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })?;
     let fits = |n: &u32| wanted.is_empty() || wanted.contains(&status::of_node(&state.nodes[*n as usize]));
     let (chosen, next_cursor) = numbered(state.nodes.len(), after, limit, fits);
     let items: Vec<StepView<'_>> = chosen.into_iter().map(|n| StepView::of(&state, n)).collect();
@@ -134,10 +141,17 @@ pub(crate) async fn list(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
 }
 
 fn wanted(params: &Params) -> Result<Vec<&'static str>, Problem> {
-    let Some(text) = params.text("status")? else { return Ok(Vec::new()) };
+    let Some(text) = params.text("status")? else {
+        return Ok(Vec::new());
+    };
     let known = |name: &str| status::STEP.into_iter().find(|known| *known == name);
     let names: Option<Vec<&'static str>> = text.split(',').map(known).collect();
-    names.ok_or_else(|| bad("status", &format!("must be one or several of {}", status::STEP.join(","))))
+    names.ok_or_else(|| {
+        bad(
+            "status",
+            &format!("must be one or several of {}", status::STEP.join(",")),
+        )
+    })
 }
 
 /// `GET /v1/runs/{id}/steps/{step}`.
@@ -150,7 +164,9 @@ pub(crate) async fn show(cx: Cx, Path((id, step)): Path<(String, String)>) -> An
         step: StepView::of(&state, n),
         run_id: state.id.to_string(),
         input: &state.plan.spec.steps[node.step as usize].input,
-        result: success.map(|success| success.output.as_ref()).filter(|result| !result.is_null()),
+        result: success
+            .map(|success| success.output.as_ref())
+            .filter(|result| !result.is_null()),
         output: success.and_then(output),
         error_detail: node.failure.as_deref().and_then(|failure| failure.detail.as_ref()),
         attempts,
@@ -161,7 +177,10 @@ pub(crate) async fn show(cx: Cx, Path((id, step)): Path<(String, String)>) -> An
 
 /// The step run that a path names.
 pub(super) async fn find(cx: &Cx, id: &str, step: &str) -> Result<(Arc<RunState>, u32), Problem> {
-    let state = cx.run(id).await.map_err(|problem| Problem { plain: false, ..problem })?;
+    let state = cx.run(id).await.map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })?;
     let missing = || Problem::new(ErrorCode::StepNotFound, format!("the run has no step \"{step}\""));
     let n = state.find(step).ok_or_else(missing)?;
     Ok((state, n))
@@ -169,8 +188,11 @@ pub(super) async fn find(cx: &Cx, id: &str, step: &str) -> Result<(Arc<RunState>
 
 /// A cursor that is a number.
 pub(super) fn number_cursor(params: &Params) -> Result<u32, Problem> {
-    let Some(text) = params.text("cursor")? else { return Ok(0) };
-    text.parse().map_err(|_| bad("cursor", "must be the next_cursor of a page"))
+    let Some(text) = params.text("cursor")? else {
+        return Ok(0);
+    };
+    text.parse()
+        .map_err(|_| bad("cursor", "must be the next_cursor of a page"))
 }
 
 /// One page of the numbers below `count` that fit, and where the next one begins.

@@ -65,7 +65,11 @@ pub(crate) struct By<'a> {
 
 impl<'a> By<'a> {
     fn of(note: &'a Note) -> Self {
-        Self { by: note.by.as_deref(), reason: note.reason.as_deref(), at: note.at }
+        Self {
+            by: note.by.as_deref(),
+            reason: note.reason.as_deref(),
+            at: note.at,
+        }
     }
 }
 
@@ -85,7 +89,12 @@ impl<'a> Decision<'a> {
     pub fn of(node: &'a Node) -> Option<Self> {
         let approval = node.approval.as_deref()?;
         let (by, comment) = (approval.by.as_deref(), approval.comment.as_deref());
-        Some(Self { approved: approval.granted, by, comment, at: approval.at })
+        Some(Self {
+            approved: approval.granted,
+            by,
+            comment,
+            at: approval.at,
+        })
     }
 }
 
@@ -119,7 +128,11 @@ pub(crate) struct StepRun<'a> {
 impl<'a> RunView<'a> {
     pub fn of(state: &'a RunState) -> Self {
         let mut reached = (0..state.plan.len() as u32).filter(|&n| is_reached(&state.nodes[n as usize]));
-        let steps = reached.by_ref().take(STEPS_SHOWN).map(|n| StepRun::of(state, n)).collect();
+        let steps = reached
+            .by_ref()
+            .take(STEPS_SHOWN)
+            .map(|n| StepRun::of(state, n))
+            .collect();
         let failed = state.first_failure();
         let has_failed = matches!(state.status, RunStatus::Error | RunStatus::BlockedByFailures);
         let of_step = failed.filter(|_| has_failed);
@@ -178,7 +191,9 @@ pub(crate) fn is_empty(context: &Value) -> bool {
 
 /// The status of the protocol, where there was one.
 pub(crate) fn code(success: Option<&Success>, failure: Option<&Failure>) -> Option<u16> {
-    let code = success.and_then(|success| success.code).or(failure.and_then(|failure| failure.code));
+    let code = success
+        .and_then(|success| success.code)
+        .or(failure.and_then(|failure| failure.code));
     code.filter(|code| *code != 0)
 }
 
@@ -206,7 +221,9 @@ fn is_reached(node: &Node) -> bool {
 pub(crate) fn current_step(state: &RunState) -> u32 {
     if state.cancelled.is_some() || state.failure.is_some() {
         let steps = &state.nodes[..state.plan.len()];
-        let done = |node: &&Node| node.status.is_settled() && !matches!(node.status, StepStatus::Cancelled | StepStatus::Error);
+        let done = |node: &&Node| {
+            node.status.is_settled() && !matches!(node.status, StepStatus::Cancelled | StepStatus::Error)
+        };
         return steps.iter().filter(done).count() as u32;
     }
     state.count(Class::Settled).saturating_sub(state.count(Class::Failed))

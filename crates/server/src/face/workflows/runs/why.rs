@@ -11,7 +11,7 @@ use super::super::problem::{Answer, Problem};
 use super::super::query::Params;
 use super::super::reply::{self, Items, Page, rfc3339};
 use super::super::status;
-use super::steps::{find, numbered, number_cursor};
+use super::steps::{find, number_cursor, numbered};
 
 /// `GET /v1/runs/{id}/steps/{step}/why`.
 pub(crate) async fn of_step(cx: Cx, Path((id, step)): Path<(String, String)>) -> Answer {
@@ -23,13 +23,19 @@ pub(crate) async fn of_step(cx: Cx, Path((id, step)): Path<(String, String)>) ->
 pub(crate) async fn of_run(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
     let (limit, after) = (params.limit()?, number_cursor(&params)?);
-    let state = cx.run(&id).await.map_err(|problem| Problem { plain: false, ..problem })?;
+    let state = cx.run(&id).await.map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })?;
     if state.status.is_terminal() {
         return Ok(reply::json(&Items::<Value> { items: Vec::new() }));
     }
     let open = |n: &u32| !state.nodes[*n as usize].status.is_settled();
     let (chosen, next_cursor) = numbered(state.nodes.len(), after, limit, open);
-    Ok(reply::json(&Page { items: chosen.into_iter().map(|n| entry(&state, n)).collect(), next_cursor }))
+    Ok(reply::json(&Page {
+        items: chosen.into_iter().map(|n| entry(&state, n)).collect(),
+        next_cursor,
+    }))
 }
 
 fn entry(state: &RunState, n: u32) -> Value {
@@ -66,23 +72,38 @@ fn said(reason: &Reason) -> Value {
             set("by", text(by));
             set("comment", text(comment));
             set("since", rfc3339(*since).into());
-            ("paused", format!("the run is paused{}", by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default()))
+            (
+                "paused",
+                format!(
+                    "the run is paused{}",
+                    by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default()
+                ),
+            )
         }
         Reason::StoppedByFailure { step, error } => {
             set("step", step.as_str().into());
             set("error", error.as_str().into());
-            ("stopped_by_failure", format!("step {step} failed, which starts nothing new: {error}"))
+            (
+                "stopped_by_failure",
+                format!("step {step} failed, which starts nothing new: {error}"),
+            )
         }
         Reason::Dependency { step, status } => {
             set("step", step.as_str().into());
             set("status", status::of_step(*status).into());
-            ("dependency", format!("step {step} has not ended, it is {}", status::of_step(*status)))
+            (
+                "dependency",
+                format!("step {step} has not ended, it is {}", status::of_step(*status)),
+            )
         }
         Reason::RetryAt { at, attempt, error } => {
             set("at", rfc3339(*at).into());
             set("attempt", (*attempt).into());
             set("error", error.as_str().into());
-            ("retry_at", format!("attempt {attempt} is due at {}, after: {error}", rfc3339(*at)))
+            (
+                "retry_at",
+                format!("attempt {attempt} is due at {}, after: {error}", rfc3339(*at)),
+            )
         }
         Reason::Approval { since, until } => {
             set("since", time(since));
@@ -101,17 +122,26 @@ fn said(reason: &Reason) -> Value {
         Reason::RunConcurrency { limit, held_by } => {
             set("limit", (*limit).into());
             set("held_by", held_by.clone().into());
-            ("run_concurrency", format!("the run's limit of {limit} steps is held by {}", held_by.join(", ")))
+            (
+                "run_concurrency",
+                format!("the run's limit of {limit} steps is held by {}", held_by.join(", ")),
+            )
         }
         Reason::ItemConcurrency { limit } => {
             set("limit", (*limit).into());
-            ("item_concurrency", format!("{limit} items are under way, which is the limit of its for_each"))
+            (
+                "item_concurrency",
+                format!("{limit} items are under way, which is the limit of its for_each"),
+            )
         }
         Reason::Items { done, running, total } => {
             set("done", (*done).into());
             set("running", (*running).into());
             set("total", (*total).into());
-            ("items", format!("{done} of {total} items are done, {running} are under way"))
+            (
+                "items",
+                format!("{done} of {total} items are done, {running} are under way"),
+            )
         }
         Reason::Running { attempt, since, until } => {
             set("attempt", (*attempt).into());

@@ -17,7 +17,10 @@ const DEPTH: usize = 200;
 
 /// The number of values in a schema with every reference written out.
 pub(super) fn of(schema: &Value) -> Result<usize, String> {
-    let mut walk = Walk { root: schema, known: HashMap::new() };
+    let mut walk = Walk {
+        root: schema,
+        known: HashMap::new(),
+    };
     walk.cost(schema, 0)
 }
 
@@ -72,10 +75,14 @@ impl<'a> Walk<'a> {
             Some(None) => return Err(format!("the reference {target} leads back to itself")),
             None => {}
         }
-        let pointer = target.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
+        let pointer = target
+            .strip_prefix('#')
+            .filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
         let pointer = pointer.ok_or_else(|| format!("the reference {target} is not of the form #/..."))?;
         let root = self.root;
-        let found = root.pointer(pointer).ok_or_else(|| format!("the reference {target} leads nowhere"))?;
+        let found = root
+            .pointer(pointer)
+            .ok_or_else(|| format!("the reference {target} leads nowhere"))?;
         self.known.insert(target, None);
         let cost = self.cost(found, depth + 1)?;
         self.known.insert(target, Some(cost));
@@ -85,5 +92,9 @@ impl<'a> Walk<'a> {
 
 fn add(one: usize, other: usize) -> Result<usize, String> {
     let sum = one.saturating_add(other);
-    if sum > VALUES { Err(format!("has more than {VALUES} values, references written out")) } else { Ok(sum) }
+    if sum > VALUES {
+        Err(format!("has more than {VALUES} values, references written out"))
+    } else {
+        Ok(sum)
+    }
 }
