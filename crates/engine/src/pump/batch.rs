@@ -14,6 +14,8 @@ use quintet_core::state::RunState;
 use quintet_core::step::{StepError, start, step};
 use quintet_store::{Commit, IdempotencyRecord, IdempotencyWrite, QueueChange, RunRow, RunWrite, StoreError, Unit};
 
+use tracing::Instrument;
+
 use super::Pump;
 use crate::error::EngineError;
 use crate::registry::Slots;
@@ -96,7 +98,8 @@ impl Pump {
         }
         self.shared.metrics.batch_size.observe(decided as f64);
         let begun = self.shared.clock.now();
-        let result = self.shared.store.commit(commit).await;
+        let span = tracing::debug_span!("commit", units = commit.units.len(), requests = decided);
+        let result = self.shared.store.commit(commit).instrument(span).await;
         let micros = self.shared.clock.now().0.saturating_sub(begun.0);
         self.shared.metrics.commit_seconds.observe(micros as f64 / 1e6);
         match result {

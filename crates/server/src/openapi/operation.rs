@@ -73,11 +73,10 @@ impl Operation {
     }
 
     /// A workflow document, in JSON or YAML.
-    pub fn document(self, example: Value) -> Self {
-        let yaml = "name: demo\nsteps:\n  - name: call\n    action: http\n    input: {url: 'http://service/call'}\n";
+    pub fn document(self, schema: &str, example: Value) -> Self {
         let content = json!({
-            "application/json": { "schema": reference("Document"), "example": example },
-            "application/yaml": { "schema": { "type": "string" }, "example": yaml },
+            "application/json": { "schema": reference(schema), "example": example },
+            "application/yaml": { "schema": reference(schema), "example": example },
         });
         Self {
             body: Some(json!({ "required": true, "content": content })),

@@ -49,7 +49,7 @@ fn workflows() -> Vec<Operation> {
         )
         .original()
         .about("An id that exists already gets a new version; without an id one is made.")
-        .document(demo())
+        .document("Document", demo())
         .ok("Workflow")
         .error(
             400,
@@ -79,7 +79,7 @@ fn workflows() -> Vec<Operation> {
             "workflows",
             "Check a document, store nothing",
         )
-        .document(demo())
+        .document("Document", demo())
         .ok("Validation")
         .error(400, "Everything that is wrong with it, under `errors`."),
         Operation::new(
@@ -148,7 +148,7 @@ fn templates() -> Vec<Operation> {
         )
         .original()
         .about("As `POST /v1/workflows`, but not checked against the schema.")
-        .document(demo())
+        .document("TemplateDocument", demo())
         .ok("Workflow")
         .error(
             400,

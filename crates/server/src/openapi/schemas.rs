@@ -18,32 +18,83 @@ pub(super) fn all() -> Map<String, Value> {
     all
 }
 
-/// The schema that documents are checked against, with its definitions as schemas of their own.
+/// The schema that documents are checked against, with its definitions as schemas of their own; and what is left of
+/// it for templates, which need only make a plan.
 fn documents() -> Map<String, Value> {
-    let text = DEFAULT
-        .replace("#/definitions/step", "#/components/schemas/DocumentStep")
-        .replace("#/definitions/dependency", "#/components/schemas/DocumentDependency");
-    let mut document: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut schemas = Map::new();
-    if let Value::Object(map) = &mut document {
-        map.shift_remove("$schema");
-        if let Some(Value::Object(definitions)) = map.shift_remove("definitions") {
-            let renamed = |name: &str| {
-                if name == "step" {
-                    "DocumentStep"
-                } else {
-                    "DocumentDependency"
-                }
-            };
-            schemas.extend(
-                definitions
-                    .into_iter()
-                    .map(|(name, schema)| (renamed(&name).to_owned(), schema)),
+    for (prefix, is_loose) in [("Document", false), ("Template", true)] {
+        let text = DEFAULT
+            .replace("#/definitions/step", &format!("#/components/schemas/{prefix}Step"))
+            .replace(
+                "#/definitions/dependency",
+                &format!("#/components/schemas/{prefix}Dependency"),
             );
+        let mut document: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        document.shift_remove("$schema");
+        let mut definitions = document.shift_remove("definitions").unwrap_or_default();
+        let (mut step, dependency) = (definitions["step"].take(), definitions["dependency"].take());
+        let mut document = Value::Object(document);
+        if is_loose {
+            loosen(&mut step);
+        }
+        allow_nulls(&mut step["properties"]["retry"]);
+        allow_nulls(&mut step);
+        allow_nulls(&mut document);
+        for (name, schema) in [("", document), ("Step", step), ("Dependency", dependency)] {
+            let name = if name.is_empty() && is_loose {
+                "TemplateDocument".to_owned()
+            } else {
+                format!("{prefix}{name}")
+            };
+            schemas.insert(name, schema);
         }
     }
-    schemas.insert("Document".to_owned(), document);
     schemas
+}
+
+/// Takes out what only the schema asks for, and not the plan.
+fn loosen(step: &mut Value) {
+    step["required"] = json!(["action"]);
+    step["properties"]["name"] = text();
+    step["properties"]["input"] = json!({});
+    for name in ["max", "backoff_ms"] {
+        if let Value::Object(field) = &mut step["properties"]["retry"]["properties"][name] {
+            field.shift_remove("minimum");
+        }
+    }
+}
+
+/// Null and absent are the same to the language: every property that need not be there may be null.
+fn allow_nulls(schema: &mut Value) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| {
+        required
+            .as_array()
+            .is_some_and(|names| names.iter().any(|known| known == name))
+    };
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else {
+        return;
+    };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+        let Value::Object(field) = property else { continue };
+        match field.get_mut("type") {
+            Some(kind) => {
+                let kinds = kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]);
+                *kind = kinds.into_iter().chain([json!("null")]).collect();
+            }
+            None => {
+                for key in ["enum", "anyOf"] {
+                    if let Some(Value::Array(choices)) = field.get_mut(key) {
+                        choices.push(if key == "enum" {
+                            Value::Null
+                        } else {
+                            json!({ "type": "null" })
+                        });
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn text() -> Value {

@@ -87,10 +87,10 @@ impl Rows {
 }
 
 fn open(out: &mut String, width: f64, height: f64, title: &str) {
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
-         viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"{FONT}\" role=\"img\">\n"
+         viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"{FONT}\" role=\"img\">"
     );
     if !title.is_empty() {
         let _ = writeln!(out, "<title>{}</title>", escape(title));

@@ -246,7 +246,7 @@ async fn roll_back(cx: &Cx, id: &str, body: &[u8]) -> Answer {
     let wanted = match body.get("version") {
         _ if !body.is_object() && !body.is_null() => return Err(bad_json()),
         None | Some(Value::Null) => 0,
-        Some(version) => version.as_i64().ok_or_else(bad_json)?,
+        Some(version) => whole_number(version).ok_or_else(bad_json)?,
     };
     let workflows = cx.engine().workflows();
     let rows = workflows.versions(&cx.namespace, id).await?;
@@ -272,6 +272,16 @@ async fn roll_back(cx: &Cx, id: &str, body: &[u8]) -> Answer {
         .await?
         .ok_or_else(not_found)?;
     Ok(reply::json(&shown(&stored, value)))
+}
+
+/// A number without a fraction, however it is written.
+fn whole_number(value: &Value) -> Option<i64> {
+    let float = || {
+        value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+    };
+    value.as_i64().or_else(|| float().map(|number| number as i64))
 }
 
 /// `POST /v1/workflows/validate`.

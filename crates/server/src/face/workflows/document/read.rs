@@ -7,6 +7,9 @@ use super::{FieldError, FieldErrors};
 /// Findings kept of one document; one more is not looked for.
 const KEPT: usize = 100;
 
+/// Longest time span, in milliseconds.
+pub(super) const MAX_MS: u64 = 9_000_000_000_000;
+
 /// What was found wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -92,7 +95,7 @@ impl<'a> Object<'a> {
     pub fn duration(&self, name: &str, found: &mut Findings) -> Option<u64> {
         let in_ms = format!("{name}_ms");
         let Some(value) = self.get(name) else {
-            return self.whole(&in_ms, 1, u64::MAX / 2000, found);
+            return self.whole(&in_ms, 1, MAX_MS, found);
         };
         if self.get(&in_ms).is_some() {
             found.add(self.at(name), format!("give either {name} or {in_ms}"));
@@ -103,7 +106,7 @@ impl<'a> Object<'a> {
             Value::String(text) => crate::face::workflows::query::duration_ms(text).map(|ms| ms as f64),
             _ => None,
         };
-        let ms = ms.filter(|ms| (1.0..1e15).contains(ms));
+        let ms = ms.filter(|ms| (1.0..=MAX_MS as f64).contains(ms));
         if ms.is_none() {
             found.add(
                 self.at(name),

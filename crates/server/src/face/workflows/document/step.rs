@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::PlanOptions;
 use super::ids::{Names, assign};
-use super::read::{Findings, Object, whole};
+use super::read::{Findings, MAX_MS, Object, whole};
 
 /// Fields beyond the original's, kept as they are written.
 const ADDITIONS: [&str; 11] = [
@@ -111,7 +111,7 @@ fn read_one(object: &Object<'_>, id: &str, name: &str, found: &mut Findings) -> 
     };
     spec.for_each = for_each_of(object, found);
     spec.retry = retry_of(object, found);
-    let ms = |name: &str, found: &mut Findings| object.whole(name, 1, u64::MAX / 2000, found);
+    let ms = |name: &str, found: &mut Findings| object.whole(name, 1, MAX_MS, found);
     spec.timeouts = Timeouts {
         queue_ms: ms("queue_timeout_ms", found),
         attempt_ms: object.duration("timeout", found),
@@ -185,11 +185,11 @@ fn retry_of(object: &Object<'_>, found: &mut Findings) -> RetryPolicy {
         return policy;
     };
     policy.max_attempts = 1 + not_negative(&retry, "max", MAX_RETRIES, found).unwrap_or(0) as u32;
-    let delay = not_negative(&retry, "backoff_ms", u64::MAX / 2000, found).filter(|ms| *ms > 0);
+    let delay = not_negative(&retry, "backoff_ms", MAX_MS, found).filter(|ms| *ms > 0);
     policy.delay_ms = delay.unwrap_or(BACKOFF_MS);
     let growth = [("fixed", Backoff::Fixed), ("exponential", Backoff::Exponential)];
     policy.backoff = retry.choice("backoff", &growth, found).unwrap_or_default();
-    let cap = retry.whole("max_backoff_ms", 1, u64::MAX / 2000, found);
+    let cap = retry.whole("max_backoff_ms", 1, MAX_MS, found);
     policy.max_delay_ms = cap.unwrap_or(policy.max_delay_ms.max(policy.delay_ms));
     policy.jitter_percent = retry.whole("jitter_percent", 0, 100, found).unwrap_or(0) as u8;
     if let Some(lost) = retry.whole("max_lost", 0, MAX_RETRIES, found) {
