@@ -398,3 +398,25 @@ fn hook_messages_are_signed_and_sent_again_until_they_arrive() {
     let ids: std::collections::HashSet<_> = calls.iter().filter_map(|call| call.header("webhook-id")).collect();
     assert_eq!(ids.len(), 3);
 }
+
+#[test]
+fn workflows_are_listed_by_pages() {
+    let server = Server::start();
+    let names: Vec<String> = (0..120).map(|nth| format!("wf {nth:03}")).collect();
+    for name in &names {
+        server.workflow(&json!({ "id": name, "name": name, "steps": [noop("s")] }));
+    }
+    let page = |query: &str| -> (Vec<String>, Option<String>) {
+        let page = server.get(&format!("/v1/workflows{query}")).json();
+        let ids = page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().to_owned());
+        (ids.collect(), page["next_cursor"].as_str().map(str::to_owned))
+    };
+    assert_eq!(page(""), (names.clone(), None));
+    assert_eq!(page("?limit=120"), (names.clone(), None));
+    assert_eq!(page("?limit=70"), (names[..70].to_vec(), Some("wf 069".to_owned())));
+    assert_eq!(page("?limit=70&cursor=wf%20069"), (names[70..].to_vec(), None));
+}

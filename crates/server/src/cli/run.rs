@@ -112,7 +112,7 @@ async fn drive(
     let start = StartRun::inline(document.workflow.clone()).context(context);
     let started = target.client.runs().start(&start).await;
     let run = started.map_err(|error| failure::with_line(error, document))?;
-    Watch::new(&target.client, &run, manner).to_the_end().await
+    Watch::new(&target.client, &run, manner).watch().await
 }
 
 /// Characters of the longest name of a step, within reason.

@@ -15,9 +15,9 @@ section! {
         pub host: String = "127.0.0.1".to_owned(),
         /// Port alone. Default: 8080. Name of the original; `PORT` sets it too.
         pub port: u16 = 8080,
-        /// Longest request body, in bytes; a longer one is answered 413. Default: 2097152 (2 MiB). Raise it for larger
-        /// workflows or inputs.
-        pub max_body_bytes: usize = 2 << 20,
+        /// Longest request body, in bytes; a longer one is answered 413. Default: 8388608 (8 MiB), which a workflow of
+        /// 100,000 small steps fits in. Raise it for larger workflows or inputs.
+        pub max_body_bytes: usize = 8 << 20,
         /// Serves everybody who can reach an address other than loopback, without any credentials. Default: false.
         /// Only where something else keeps strangers out. Flag: `--insecure-no-auth`.
         pub insecure_no_auth: bool = false,

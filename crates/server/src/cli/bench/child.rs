@@ -44,7 +44,6 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("QUINTET_LOG__LEVEL", "error")
-            .env("QUINTET_SERVER__MAX_BODY_BYTES", (32 << 20).to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

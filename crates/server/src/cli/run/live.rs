@@ -56,14 +56,18 @@ impl Live {
             self.active.values().filter(|active| !active.bar.is_hidden()).count(),
         );
         let active = self.active.entry(happening.step.clone()).or_insert_with(|| {
+            // Dressed before it is added, because that is when it is drawn for the first time.
             let bar = if shown < SHOWN {
-                bars.add(ProgressBar::new_spinner())
+                ProgressBar::new_spinner()
             } else {
                 ProgressBar::hidden()
             };
-            bar.set_style(style());
-            bar.set_prefix(format!("{:<width$}", happening.step, width = self.width));
-            bar.set_message(message.clone());
+            let prefix = format!("{:<width$}", happening.step, width = self.width);
+            let bar = bar
+                .with_style(style())
+                .with_prefix(prefix)
+                .with_message(message.clone());
+            let bar = if shown < SHOWN { bars.add(bar) } else { bar };
             bar.enable_steady_tick(TICK);
             Active { bar, attempts: 0 }
         });

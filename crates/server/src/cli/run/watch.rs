@@ -117,7 +117,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Shows what happens until nothing more does.
-    pub async fn to_the_end(mut self) -> anyhow::Result<(End, Run)> {
+    pub async fn watch(mut self) -> anyhow::Result<(End, Run)> {
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let end = loop {
             tokio::select! {

@@ -24,6 +24,11 @@ use crate::error_code::ErrorCode;
 /// Times that another generated id is tried where one is taken.
 const ID_TRIES: usize = 5;
 
+/// Documents read at a time for a list: they can be large.
+const CHUNK: usize = 50;
+/// A page of a list ends early when its documents have so many bytes.
+const PAGE_BYTES: usize = 8 << 20;
+
 /// Whether documents must satisfy the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
@@ -52,7 +57,7 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let value = parse(body, media_type).map_err(|error| match error {
-        DocumentError::TooLarge(_) => Problem::new(ErrorCode::BodyTooLarge, error.to_string()),
+        DocumentError::TooLarge(..) => Problem::new(ErrorCode::BodyTooLarge, error.to_string()),
         DocumentError::Json(_) => bad_json(),
         DocumentError::TooDeep | DocumentError::Yaml(_) => Problem::new(ErrorCode::BadJson, error.to_string()),
     })?;
@@ -159,13 +164,27 @@ pub(super) async fn list(cx: Cx, uri: Uri) -> Answer {
     } else {
         MAX_LIMIT
     };
-    let after = params.text("cursor")?;
-    let mut rows = cx.engine().workflows().list(&cx.namespace, after, limit + 1).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    let items: Vec<Value> = rows.iter().map(parsed).collect::<Result<_, _>>()?;
-    Ok(reply::json(&Page { items, next_cursor }))
+    let mut after = params.text("cursor")?.map(str::to_owned);
+    let (mut items, mut bytes, mut more) = (Vec::new(), 0, true);
+    while more && items.len() < limit && bytes < PAGE_BYTES {
+        let wanted = CHUNK.min(limit - items.len());
+        let mut rows = cx
+            .engine()
+            .workflows()
+            .list(&cx.namespace, after.as_deref(), wanted + 1)
+            .await?;
+        more = rows.len() > wanted;
+        rows.truncate(wanted);
+        for row in &rows {
+            bytes += row.document.len();
+            items.push(parsed(row)?);
+        }
+        after = rows.last().map(|row| row.id.to_string()).or(after);
+    }
+    Ok(reply::json(&Page {
+        items,
+        next_cursor: after.filter(|_| more),
+    }))
 }
 
 /// `GET /v1/workflows/{id}`.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub(crate) use parse::is_nested_at_most;
-pub use parse::{DocumentError, MAX_BYTES, MAX_DEPTH, first_json, parse};
+pub use parse::{DocumentError, MAX_BYTES, MAX_DEPTH, MAX_YAML_BYTES, first_json, parse};
 
 use read::{Findings, Object};
 

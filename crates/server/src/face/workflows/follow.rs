@@ -58,8 +58,14 @@ pub(crate) async fn follow(cx: &Cx, id: &str, headers: &HeaderMap, render: Rende
         quiet: 0,
         _place: place,
     };
-    let first = follower.next().await.map_err(Problem::from)?;
-    if first.is_none() && asked_before {
+    // The run has ended, so this does not wait.
+    let is_over = asked_before && follower.state.status.is_terminal();
+    let first = if is_over {
+        follower.next().await.map_err(Problem::from)?
+    } else {
+        None
+    };
+    if first.is_none() && is_over {
         // A client that comes back after the end is told not to come again.
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;

@@ -8,21 +8,23 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Longest document, in bytes.
-pub const MAX_BYTES: usize = 2 << 20;
+/// Longest document, in bytes: one of 100,000 steps fits. Over HTTP the server's own limit of bodies comes first.
+pub const MAX_BYTES: usize = 32 << 20;
+/// Longest YAML document, in bytes: reading it costs many times its length.
+pub const MAX_YAML_BYTES: usize = 2 << 20;
 /// Deepest nesting of a document.
 pub const MAX_DEPTH: usize = 64;
 /// Most values that a YAML document may make.
 const MAX_NODES: usize = 1_000_000;
 /// Most text that a YAML document may make, in bytes.
-const MAX_TEXT: usize = 8 * MAX_BYTES;
+const MAX_TEXT: usize = 8 * MAX_YAML_BYTES;
 
 /// Why a text is no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// It is too long.
-    #[error("the document has {0} bytes, more than {MAX_BYTES}")]
-    TooLarge(usize),
+    #[error("the document has {0} bytes, more than {1}")]
+    TooLarge(usize, usize),
     /// It is nested too deep.
     #[error("the document is nested deeper than {MAX_DEPTH}")]
     TooDeep,
@@ -36,10 +38,12 @@ pub enum DocumentError {
 
 /// Reads a document; `hint` is a media type, a file name or its extension, and YAML is read where it says so.
 pub fn parse(bytes: &[u8], hint: &str) -> Result<Value, DocumentError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(DocumentError::TooLarge(bytes.len()));
+    let is_yaml = is_yaml(hint);
+    let most = if is_yaml { MAX_YAML_BYTES } else { MAX_BYTES };
+    if bytes.len() > most {
+        return Err(DocumentError::TooLarge(bytes.len(), most));
     }
-    if is_yaml(hint) { yaml(bytes) } else { first_json(bytes) }
+    if is_yaml { yaml(bytes) } else { first_json(bytes) }
 }
 
 /// Whether a media type or file name means YAML.
@@ -271,13 +275,13 @@ mod tests {
     #[test]
     fn nesting_and_size_are_bounded_in_both_languages() {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        for hint in ["json", "yaml"] {
+        for (hint, most) in [("json", MAX_BYTES), ("yaml", MAX_YAML_BYTES)] {
             assert!(parse(nested(MAX_DEPTH).as_bytes(), hint).is_ok(), "{hint}");
             for depth in [MAX_DEPTH + 1, 300, 1_000_000] {
                 assert!(parse(nested(depth).as_bytes(), hint).is_err(), "{hint} {depth}");
             }
-            let long = vec![b' '; MAX_BYTES + 1];
-            assert_eq!(parse(&long, hint), Err(DocumentError::TooLarge(MAX_BYTES + 1)));
+            let long = vec![b' '; most + 1];
+            assert_eq!(parse(&long, hint), Err(DocumentError::TooLarge(most + 1, most)));
         }
         let dashes = "- ".repeat(100_000);
         assert!(parse(dashes.as_bytes(), "yaml").is_err());
