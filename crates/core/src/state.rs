@@ -196,8 +196,9 @@ impl RunState {
             .map(|failure| (failed, failure))
     }
 
-    /// Rough size in memory, in bytes, payloads of results excluded.
+    /// Rough size in memory, in bytes: what hangs on the state is counted with a flat sum.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.nodes.len() * size_of::<Node>() + self.timers.len() * 24
+        const HEAP: usize = 768;
+        HEAP + size_of::<Self>() + self.nodes.len() * size_of::<Node>() + self.timers.len() * 24
     }
 }

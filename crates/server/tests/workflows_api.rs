@@ -236,6 +236,19 @@ fn a_repeated_start_with_the_same_key_starts_nothing_twice() {
 }
 
 #[test]
+fn a_batch_can_bring_along_several_documents_and_templates() {
+    let server = Server::start();
+    let inline = |id: &str| json!({ "workflow": { "name": id, "steps": [noop(id)] } });
+    let batch = json!({ "runs": [inline("one"), inline("two"), { "template": "tpl_review_approve_execute" }] });
+    let started = server.post("/v1/runs/batch", &batch.to_string()).json();
+    let runs = started["items"].as_array().unwrap().clone();
+    assert_eq!(runs.len(), 3);
+    for run in &runs[..2] {
+        server.when(run["id"].as_str().unwrap(), &["SUCCEEDED"]);
+    }
+}
+
+#[test]
 fn a_batch_starts_all_or_nothing() {
     let server = Server::start();
     let id = server.workflow(&json!({ "name": "w", "steps": [noop("s")] }));

@@ -23,8 +23,8 @@ pub struct Commit {
 pub struct Unit {
     /// The request's idempotency key, if it had one. A key that is already there makes the unit a duplicate.
     pub idempotency: Option<IdempotencyWrite>,
-    /// A plan that may not be stored yet; storing it again is no conflict.
-    pub plan: Option<PlanWrite>,
+    /// Plans of the runs that may not be stored yet; storing one again is no conflict.
+    pub plans: Vec<PlanWrite>,
     /// Runs that were started or moved.
     pub runs: Vec<RunWrite>,
     /// Messages to the outside.

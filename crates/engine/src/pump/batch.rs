@@ -12,7 +12,9 @@ use quintet_core::event::{Event, Meta};
 use quintet_core::id::RunId;
 use quintet_core::state::RunState;
 use quintet_core::step::{StepError, start, step};
-use quintet_store::{Commit, IdempotencyRecord, IdempotencyWrite, QueueChange, RunRow, RunWrite, StoreError, Unit};
+use quintet_store::{
+    Commit, IdempotencyRecord, IdempotencyWrite, PlanWrite, QueueChange, RunRow, RunWrite, StoreError, Unit,
+};
 
 use tracing::Instrument;
 
@@ -283,8 +285,9 @@ impl Pump {
         for begun in &mut batch.begun {
             let mut unit = Unit::default();
             for moved in &mut begun.runs {
-                if unit.plan.is_none() {
-                    unit.plan = self.shared.plans.write_for(&moved.state.plan);
+                let is_new = |plan: &PlanWrite| plan.digest != moved.state.plan.digest;
+                if unit.plans.iter().all(is_new) {
+                    unit.plans.extend(self.shared.plans.write_for(&moved.state.plan));
                 }
                 self.write(&mut unit, moved, meta);
             }

@@ -147,7 +147,7 @@ fn requests() -> Value {
         "Batch": object(&["runs"], json!({
             "runs": { "type": "array", "minItems": 1, "maxItems": 1000, "items": reference("Start") },
         })),
-        "Rollback": object(&["version"], json!({ "version": { "type": "integer", "minimum": 1 } })),
+        "Rollback": object(&["version"], json!({ "version": { "type": "integer", "minimum": 1, "maximum": u32::MAX } })),
         "Decision": object(&[], json!({
             "step": { "type": ["string", "null"], "description": "The first that is awaited where it is absent." },
             "by": by(),
@@ -181,6 +181,16 @@ fn answers() -> Value {
             "created_at": time(), "version": count(), "updated_at": time(),
         })),
         "WorkflowPage": page("Workflow"),
+        "Template": object(&["id", "name", "steps", "created_at"], json!({
+            "id": text(), "name": text(), "description": text(), "created_at": time(),
+            "steps": { "type": "array", "items": reference("TemplatePart") },
+        })),
+        "TemplatePart": object(&["name", "action"], json!({
+            "id": { "type": "string", "description": "Empty: it is made from the name where the template is stored." },
+            "name": text(), "action": text(), "input": true, "retry": { "type": "object" },
+            "requires_approval": { "type": "boolean" },
+        })),
+        "TemplateList": object(&["items"], json!({ "items": { "type": "array", "items": reference("Template") } })),
         "Validation": object(&["valid", "steps", "unsupported_actions"], json!({
             "valid": { "const": true },
             "digest": { "type": "string", "description": "Identity of the plan." },

@@ -35,9 +35,7 @@ fn apply(tx: &Tx<'_>, meta: Meta, unit: &Unit) -> Result<UnitResult> {
     if let Some(key) = &unit.idempotency {
         remember(tx, key)?;
     }
-    if let Some(plan) = &unit.plan {
-        put_plan(tx, plan)?;
-    }
+    unit.plans.iter().try_for_each(|plan| put_plan(tx, plan))?;
     for (write, to) in unit.runs.iter().zip(moves) {
         runs::write(tx, meta, write, to)?;
     }

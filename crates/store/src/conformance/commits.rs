@@ -135,10 +135,10 @@ pub async fn a_conflicting_unit_leaves_nothing_of_itself(store: AnyStore) {
     apply(&store, start(1)).await;
     let refused = Unit {
         idempotency: Some(key("k", "answer")),
-        plan: Some(PlanWrite {
+        plans: vec![PlanWrite {
             digest: digest(9),
             spec: "{}".into(),
-        }),
+        }],
         runs: vec![start(2).put(0, "noop"), start(1).put(0, "noop")],
         ..message("hooks", "k", "never")
     };

@@ -29,10 +29,10 @@ fn full_of(text: &str) -> Unit {
             },
             ..key(text, text)
         }),
-        plan: Some(PlanWrite {
+        plans: vec![PlanWrite {
             digest: digest(0xff),
             spec: text.into(),
-        }),
+        }],
         runs: vec![run],
         outbox: vec![OutboxWrite {
             target: text.into(),
@@ -111,10 +111,10 @@ pub async fn two_mebibytes_come_back_unchanged(store: AnyStore) {
     write.events.clone_from(&large);
     let unit = Unit {
         idempotency: Some(key("k", &large)),
-        plan: Some(PlanWrite {
+        plans: vec![PlanWrite {
             digest: digest(3),
             spec: large.as_str().into(),
-        }),
+        }],
         runs: vec![write],
         ..message("hooks", "k", &large)
     };

@@ -42,10 +42,10 @@ pub async fn a_duplicate_leaves_nothing_of_its_unit(store: AnyStore) {
     assert_eq!(commit(&store, keyed(key("k", "first"), 1)).await, UnitResult::Applied);
     let again = Unit {
         idempotency: Some(key("k", "second")),
-        plan: Some(PlanWrite {
+        plans: vec![PlanWrite {
             digest: digest(9),
             spec: "{}".into(),
-        }),
+        }],
         runs: vec![start(2).put(0, "noop")],
         ..message("hooks", "k", "never")
     };

@@ -60,7 +60,7 @@ pub async fn a_plan_is_found_by_its_digest(store: AnyStore) {
         commit(
             &store,
             Unit {
-                plan,
+                plans: plan.into_iter().collect(),
                 ..unit([start(1)])
             }
         )
@@ -72,13 +72,13 @@ pub async fn a_plan_is_found_by_its_digest(store: AnyStore) {
 }
 
 pub async fn storing_a_plan_again_is_no_conflict(store: AnyStore) {
-    let plan = Some(PlanWrite {
+    let plans = vec![PlanWrite {
         digest: digest(3),
         spec: "{}".into(),
-    });
+    }];
     for number in 1..=3 {
         let again = Unit {
-            plan: plan.clone(),
+            plans: plans.clone(),
             ..unit([start(number)])
         };
         assert_eq!(commit(&store, again).await, UnitResult::Applied);

@@ -28,7 +28,7 @@ impl State {
             };
             self.idempotency.insert((key.namespace, key.scope, key.key), remembered);
         }
-        if let Some(plan) = unit.plan {
+        for plan in unit.plans {
             self.plans.entry(plan.digest).or_insert(plan.spec);
         }
         unit.runs.into_iter().for_each(|write| self.write_run(meta, write));

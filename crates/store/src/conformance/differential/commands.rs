@@ -131,7 +131,7 @@ impl Generator {
         };
         Unit {
             idempotency: self.one_in(4).then(|| self.key()),
-            plan: self.one_in(4).then(|| self.plan()),
+            plans: (0..self.below(3)).map(|_| self.plan()).collect(),
             runs: (0..runs).map(|_| self.write(expected)).collect(),
             outbox: (0..self.below(6).saturating_sub(3)).map(|_| self.message()).collect(),
         }

@@ -1,6 +1,5 @@
 //! Starting many runs at once: all of them, or none.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
@@ -8,7 +7,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use quintet_core::id::RunId;
 use quintet_core::state::RunState;
-use quintet_engine::StartRun;
 use serde_json::Value;
 
 use super::super::cx::{Cx, whole};
@@ -48,7 +46,6 @@ async fn answer(cx: &Cx, headers: &HeaderMap, body: Result<Bytes, BytesRejection
         let at = format!("runs[{nth}]");
         starts.push(body.resolve(cx, &at).await.map_err(|problem| named(problem, &at))?);
     }
-    one_unstored_plan(cx, &starts)?;
     let said: Vec<(Arc<str>, Arc<Value>)> = starts
         .iter()
         .map(|start| (Arc::clone(&start.workflow), Arc::clone(&start.context)))
@@ -97,18 +94,6 @@ fn named(problem: Problem, at: &str) -> Problem {
         field: Some(at.to_owned()),
         ..problem
     }
-}
-
-/// A commit brings along one plan that the store may not hold yet; the plans of workflows it does hold.
-fn one_unstored_plan(cx: &Cx, starts: &[StartRun]) -> Result<(), Problem> {
-    let gated = cx.app.config.policy.require_approval;
-    let unstored = starts.iter().filter(|start| gated || start.workflow_version == 0);
-    let plans: HashSet<_> = unstored.map(|start| start.plan.digest).collect();
-    if plans.len() <= 1 {
-        return Ok(());
-    }
-    let message = "a batch can start any number of stored workflows, but only one template or document";
-    Err(Problem::field(ErrorCode::InvalidField, "runs", message))
 }
 
 async fn replayed(cx: &Cx, runs: &[RunId]) -> Answer {
