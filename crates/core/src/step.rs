@@ -56,7 +56,7 @@ pub fn start(id: RunId, plan: Arc<Plan>, created: Created, cx: &mut Cx<'_>) -> R
         out: Step::default(),
     };
     decision.out.events.push(Event::RunCreated(Box::new(created)));
-    decision.finish()?;
+    decision.finish(Gate::Open)?;
     let out = std::mem::take(&mut decision.out);
     Ok((state, out))
 }
@@ -67,6 +67,7 @@ pub fn step(state: &mut RunState, command: Command, cx: &mut Cx<'_>) -> Result<S
     if state.version >= MAX_HISTORY && !matches!(command, Command::Cancel { .. } | Command::Complete { .. }) {
         return Err(Rejected::HistoryFull(MAX_HISTORY).into());
     }
+    let gate = if state.is_halted() { Gate::Shut } else { Gate::Open };
     let mut decision = Decision {
         state,
         cx,
@@ -74,9 +75,16 @@ pub fn step(state: &mut RunState, command: Command, cx: &mut Cx<'_>) -> Result<S
     };
     decision.take(command)?;
     if !decision.out.events.is_empty() {
-        decision.finish()?;
+        decision.finish(gate)?;
     }
     Ok(std::mem::take(&mut decision.out))
+}
+
+/// Whether anything new may start in a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Shut,
 }
 
 /// A command being carried out.
@@ -126,10 +134,21 @@ impl Decision<'_, '_> {
         Ok(())
     }
 
-    /// Starts whatever may start now, and lets the run come to rest.
-    fn finish(&mut self) -> Result<(), IllegalEvent> {
+    /// Starts whatever may start now, and lets the run come to rest. `before` is whether anything could start
+    /// before the command: what lies in the queues is taken out when nothing may start any more, and put back
+    /// when something may again, so that no executor is offered what it would be refused.
+    fn finish(&mut self, before: Gate) -> Result<(), IllegalEvent> {
+        let mut queued = before == Gate::Open;
+        if !queued && !self.state.is_halted() {
+            self.requeue_all();
+            queued = true;
+        }
         self.advance()?;
-        self.come_to_rest()
+        self.come_to_rest()?;
+        if queued && self.state.is_halted() {
+            self.dequeue_all();
+        }
+        Ok(())
     }
 
     fn node_named(&self, name: &str) -> Result<u32, Rejected> {

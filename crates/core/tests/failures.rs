@@ -279,3 +279,16 @@ fn a_receiver_that_asks_to_wait_is_waited_for() {
     sim.answer(token, Outcome::Failed(failure)).unwrap();
     assert_eq!(sim.state.next_wake(), Some(sim.now.plus_ms(9_000)));
 }
+
+#[test]
+fn nothing_lies_in_the_queue_of_a_run_that_failed_while_it_was_paused_until_it_is_retried() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &[])]), json!({}), 1);
+    assert_eq!((sim.running(), sim.queue.clone()), (vec!["a"], vec![1]));
+    sim.ok(Command::Pause { by: None, reason: None });
+    sim.fail("a", "broken");
+    sim.ok(Command::Resume { by: None });
+    assert!(sim.queue.is_empty(), "an executor would be refused it for ever");
+    assert_eq!(sim.state.status, RunStatus::Error);
+    sim.ok(Command::Retry { step: None, by: None });
+    assert_eq!((sim.running(), sim.queue.clone()), (vec!["a"], vec![1]));
+}

@@ -273,7 +273,7 @@ fn check_limits(sim: &Sim) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_step_ends_as_the_model_says(case in case(FailurePolicy::Continue), choices in prop::collection::vec(any::<u8>(), 1..60)) {
@@ -336,4 +336,12 @@ fn finish(sim: &mut Sim) {
         }
     }
     panic!("stuck: {:?}", sim.state);
+}
+
+/// `PROPTEST_CASES` asks for more than CI does.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(1_000)
 }

@@ -178,16 +178,7 @@ impl Decision<'_, '_> {
             a: 0,
             failure: Arc::new(failure),
         })?;
-        self.judge_items(n)?;
-        self.withdraw_if_halted();
-        Ok(())
-    }
-
-    /// Once nothing may start any more, nothing may lie in the queues either.
-    pub(super) fn withdraw_if_halted(&mut self) {
-        if self.state.is_halted() {
-            self.dequeue_all();
-        }
+        self.judge_items(n)
     }
 
     /// When the last item of a `for_each` has ended, the step ends too.
@@ -225,11 +216,7 @@ impl Decision<'_, '_> {
         if to == self.state.status {
             return Ok(());
         }
-        self.emit(Event::RunMoved { to })?;
-        if to.is_terminal() {
-            self.dequeue_all();
-        }
-        Ok(())
+        self.emit(Event::RunMoved { to })
     }
 
     fn resting(&self) -> RunStatus {

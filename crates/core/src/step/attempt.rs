@@ -39,7 +39,6 @@ impl Decision<'_, '_> {
                     success,
                 })?;
                 self.judge_items(token.node)?;
-                self.withdraw_if_halted();
             }
             Outcome::Failed(failure) => self.attempt_failed(token, failure)?,
         }
@@ -60,9 +59,7 @@ impl Decision<'_, '_> {
             return self.emit(Event::StepRetrying { n, a, failure, at });
         }
         self.emit(Event::StepFailed { n, a, failure })?;
-        self.judge_items(n)?;
-        self.withdraw_if_halted();
-        Ok(())
+        self.judge_items(n)
     }
 
     pub(super) fn heartbeat(

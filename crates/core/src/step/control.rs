@@ -67,7 +67,6 @@ impl Decision<'_, '_> {
         if matches!(self.state.status, RunStatus::Paused | RunStatus::BlockedByFailures) {
             return Err(Rejected::WrongRunStatus(self.state.status).into());
         }
-        self.dequeue_all();
         Ok(self.emit(Event::RunPaused { by, reason })?)
     }
 
@@ -75,9 +74,7 @@ impl Decision<'_, '_> {
         if self.state.status != RunStatus::Paused {
             return Err(Rejected::WrongRunStatus(self.state.status).into());
         }
-        self.emit(Event::RunResumed { by })?;
-        self.requeue_all();
-        Ok(())
+        Ok(self.emit(Event::RunResumed { by })?)
     }
 
     pub(super) fn cancel(&mut self, by: Option<String>, reason: Option<String>) -> Result<(), StepError> {

@@ -120,15 +120,11 @@ impl Decision<'_, '_> {
     }
 
     fn reset(&mut self, nodes: Vec<u32>, by: Option<String>) -> Result<(), IllegalEvent> {
-        let was_halted = self.state.is_halted();
         self.emit(Event::StepsReset { nodes, by })?;
         if self.state.status.is_terminal() || self.state.status == RunStatus::BlockedByFailures {
             self.emit(Event::RunMoved {
                 to: RunStatus::WaitingForDependencies,
             })?;
-        }
-        if was_halted && !self.state.is_halted() {
-            self.requeue_all();
         }
         Ok(())
     }

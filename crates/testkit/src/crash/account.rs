@@ -65,7 +65,7 @@ pub(super) fn settle(address: &str, workflows: &[String], journal: &Journal, sin
             .and_then(|runs| runs.first())
             .map(|run| run["id"].clone());
         let id = start_as(address, journal, key, workflow)?;
-        if before.is_some_and(|before| before != Value::from(id.as_str())) {
+        if before.is_some_and(|before| before != id.as_str()) {
             account
                 .doubled
                 .push(format!("{key} was stored, and its repetition made another run"));
@@ -129,7 +129,7 @@ fn compare_starts(account: &mut Account, entries: &Entries, by_key: &BTreeMap<St
             None => account
                 .lost
                 .push(format!("run {run} of {key} was acknowledged and is gone")),
-            Some([only]) if only["id"] == Value::from(run.as_str()) => {}
+            Some([only]) if only["id"] == run.as_str() => {}
             Some(runs) => account.doubled.push(format!("{key} has {} runs", runs.len())),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::http::call;
 use crate::random::Random;
@@ -205,7 +205,7 @@ fn cancel(load: &Load, journal: &Journal, random: &mut Random) -> anyhow::Result
     };
     journal.write(|entries| entries.cancels.insert(run.clone()));
     let answer = call(&load.address, "POST", &format!("/v1/runs/{run}/cancel"), &[], "")?.ok()?;
-    if answer["status"] == Value::from("CANCELED") {
+    if answer["status"] == "CANCELED" {
         journal.write(|entries| entries.cancelled.insert(run));
     }
     Ok(())
