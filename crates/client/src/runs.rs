@@ -162,16 +162,18 @@ impl Runs<'_> {
         self.act(id, "rerun", decision).await
     }
 
-    /// Settles a step by hand; with an output it counts as complete.
+    /// Settles a step by hand; with an output it counts as complete. Without a step it settles the whole run.
     pub async fn resolve(&self, id: &str, decision: &Decision, output: Option<Value>) -> Result<Run, Error> {
-        let step = decision.step.as_deref().unwrap_or_default();
         let mut body = json!({ "by": decision.by, "reason": decision.reason });
         if let Some(fields) = body.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
             fields.extend(output.map(|output| ("output".to_owned(), output)));
         }
         self.0
-            .json(Call::post(&["v1", "runs", id, "steps", step, "resolve"], &body))
+            .json(match decision.step.as_deref() {
+                Some(step) => Call::post(&["v1", "runs", id, "steps", step, "resolve"], &body),
+                None => Call::post(&["v1", "runs", id, "resolve"], &body),
+            })
             .await
     }
 

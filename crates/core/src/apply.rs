@@ -61,6 +61,7 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
         Event::RunCreated(_) | Event::LogAppended { .. } => Ok(()),
         Event::RunMoved { to } => control::moved(state, meta, *to),
         Event::RunCancelled { by, reason } => control::cancelled(state, meta, by, reason),
+        Event::RunResolved { by, reason } => control::run_resolved(state, meta, by, reason),
         Event::RunTimedOut { limit_ms } => control::timed_out(state, meta, *limit_ms),
         Event::RunPaused { by, reason } => control::paused(state, meta, by, reason),
         Event::RunResumed { .. } => {

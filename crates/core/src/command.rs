@@ -44,6 +44,8 @@ pub enum Command {
     Resume { by: Option<String> },
     /// Call the run off.
     Cancel { by: Option<String>, reason: Option<String> },
+    /// Declare the whole run settled, whatever its steps are.
+    ResolveRun { by: Option<String>, reason: Option<String> },
     /// Try the named failed step again, or all failed steps.
     Retry { step: Option<String>, by: Option<String> },
     /// Run the step and everything after it again, whatever came of it.

@@ -65,6 +65,8 @@ pub enum Event {
     RunMoved { to: RunStatus },
     /// A person called the run off; every unsettled step with it.
     RunCancelled { by: Option<String>, reason: Option<String> },
+    /// A person declared the run settled; every unsettled step was called off.
+    RunResolved { by: Option<String>, reason: Option<String> },
     /// The whole run took too long; every unsettled step was called off.
     RunTimedOut { limit_ms: u64 },
     /// A person holds the run.

@@ -50,6 +50,8 @@ pub struct RunState {
     pub paused: Option<Note>,
     /// Who called it off and why.
     pub cancelled: Option<Note>,
+    /// Who declared it settled and why.
+    pub resolved: Option<Note>,
     /// Why it failed, when no step is to blame.
     pub failure: Option<Arc<Failure>>,
     /// A step ended the run early and well.
@@ -95,6 +97,7 @@ impl RunState {
             nodes,
             paused: None,
             cancelled: None,
+            resolved: None,
             failure: None,
             stopped: false,
             tolerated: 0,

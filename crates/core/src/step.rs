@@ -111,6 +111,7 @@ impl Decision<'_, '_> {
             Command::Pause { by, reason } => self.pause(by, reason),
             Command::Resume { by } => self.resume(by),
             Command::Cancel { by, reason } => self.cancel(by, reason),
+            Command::ResolveRun { by, reason } => self.resolve_run(by, reason),
             Command::Retry { step, by } => self.retry(step, by),
             Command::Rerun { step, by } => self.rerun(&step, by),
             Command::Resolve {

@@ -3,10 +3,12 @@
 mod support;
 
 use quintet_core::command::{Command, Rejected};
+use quintet_core::event::SkipCause;
 use quintet_core::machine::RunStatus;
 use quintet_core::outcome::{Failure, Outcome, Success};
-use quintet_core::plan::FailurePolicy;
+use quintet_core::plan::{EdgeOn, FailurePolicy, Join};
 use quintet_core::retry::Backoff;
+use quintet_core::state::Verdict;
 use quintet_core::why::{Reason, why};
 use serde_json::{Value, json};
 use support::{Sim, by, dag, edit, rejected};
@@ -291,4 +293,57 @@ fn nothing_lies_in_the_queue_of_a_run_that_failed_while_it_was_paused_until_it_i
     assert_eq!(sim.state.status, RunStatus::Error);
     sim.ok(Command::Retry { step: None, by: None });
     assert_eq!((sim.running(), sim.queue.clone()), (vec!["a"], vec![1]));
+}
+
+#[test]
+fn a_blocked_run_can_be_declared_settled_and_taken_up_again_later() {
+    let mut spec = dag(&[("a", &[]), ("b", &["a"]), ("c", &[])]);
+    spec.settings.on_failure = FailurePolicy::Block;
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.fail("a", "broken");
+    let token = sim.token("c");
+    sim.ok(Command::ResolveRun {
+        by: by("ann"),
+        reason: by("done by phone"),
+    });
+    assert_eq!(
+        (sim.state.status, sim.status_of("c")),
+        (RunStatus::ResolvedManually, "cancelled")
+    );
+    assert!(sim.held.is_empty());
+    assert_eq!(sim.state.resolved.as_ref().unwrap().reason, by("done by phone"));
+    let late = sim.command(Command::Complete {
+        token,
+        outcome: Outcome::Succeeded(Success::default()),
+    });
+    assert!(matches!(rejected(late), Rejected::Superseded { .. }));
+    let again = sim.command(Command::ResolveRun { by: None, reason: None });
+    assert_eq!(rejected(again), Rejected::Finished(RunStatus::ResolvedManually));
+    sim.ok(Command::Rerun {
+        step: "a".into(),
+        by: None,
+    });
+    assert_eq!((sim.running(), sim.state.resolved.clone()), (vec!["a"], None));
+    sim.assert_replay_gives_the_state();
+}
+
+#[test]
+fn why_a_join_was_not_reached_does_not_depend_on_the_order_in_which_its_predecessors_ended() {
+    for order in [["a", "b"], ["b", "a"]] {
+        let mut spec = dag(&[("a", &[]), ("b", &[]), ("join", &["a", "b"]), ("after", &["join"])]);
+        spec.settings.on_failure = FailurePolicy::Continue;
+        spec.steps[2].join = Join::AtLeast(2);
+        spec.steps[2].depends_on[1].on = EdgeOn::Failure;
+        let mut sim = Sim::start(spec, json!({}), 10);
+        for step in order {
+            if step == "a" {
+                sim.fail("a", "broken");
+            } else {
+                sim.succeed("b", Value::Null);
+            }
+        }
+        let verdict = |name: &str| sim.state.nodes[sim.state.find(name).unwrap() as usize].verdict;
+        assert_eq!(verdict("join"), Verdict::Skip(SkipCause::UpstreamFailed), "{order:?}");
+        assert_eq!(verdict("after"), Verdict::Skip(SkipCause::UpstreamFailed), "{order:?}");
+    }
 }

@@ -280,3 +280,31 @@ fn an_unfinished_run_is_not_removed_and_a_log_line_that_is_too_long_is_not_writt
         413
     );
 }
+
+#[test]
+fn a_blocked_run_is_declared_settled_by_hand_and_says_who_and_why() {
+    let server = Server::start();
+    let steps = json!([{ "id": "a", "name": "a", "action": "condition",
+        "input": { "key": "missing", "equals": 1, "on_false": "fail" } }]);
+    let document = json!({ "name": "w", "on_failure": "block", "steps": steps });
+    let id = server.workflow(&document);
+    let run = server
+        .post("/v1/runs", &json!({ "workflow_id": id }).to_string())
+        .json();
+    let run = run["id"].as_str().unwrap();
+    server.when(run, &["BLOCKED"]);
+    let resolve = format!("/v1/runs/{run}/resolve");
+    let resolved = server.post(&resolve, r#"{"by":"ann","reason":"done by phone"}"#).json();
+    assert_eq!(
+        (&resolved["status"], &resolved["resolved"]["by"]),
+        (&json!("RESOLVED"), &json!("ann"))
+    );
+    server.post(&resolve, "{}").assert_code(409, "run_finished");
+    let lines = server.get(&format!("/v1/runs/{run}/logs")).json();
+    assert!(
+        lines["items"]
+            .to_string()
+            .contains("run resolved by ann: done by phone"),
+        "{lines}"
+    );
+}

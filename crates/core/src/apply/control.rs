@@ -21,11 +21,7 @@ pub(super) fn paused(
     by: &Option<String>,
     reason: &Option<String>,
 ) -> Result<(), IllegalEvent> {
-    state.paused = Some(Note {
-        by: by.clone(),
-        reason: reason.clone(),
-        at: meta.at,
-    });
+    state.paused = Some(note(meta, by, reason));
     move_run(state, meta, RunTrigger::Pause)
 }
 
@@ -36,13 +32,21 @@ pub(super) fn cancelled(
     reason: &Option<String>,
 ) -> Result<(), IllegalEvent> {
     call_off(state, meta)?;
-    state.cancelled = Some(Note {
-        by: by.clone(),
-        reason: reason.clone(),
-        at: meta.at,
-    });
+    state.cancelled = Some(note(meta, by, reason));
     state.paused = None;
     move_run(state, meta, RunTrigger::Cancel)
+}
+
+pub(super) fn run_resolved(
+    state: &mut RunState,
+    meta: Meta,
+    by: &Option<String>,
+    reason: &Option<String>,
+) -> Result<(), IllegalEvent> {
+    call_off(state, meta)?;
+    state.resolved = Some(note(meta, by, reason));
+    state.paused = None;
+    move_run(state, meta, RunTrigger::ManualResolution)
 }
 
 pub(super) fn timed_out(state: &mut RunState, meta: Meta, limit_ms: u64) -> Result<(), IllegalEvent> {
@@ -51,6 +55,15 @@ pub(super) fn timed_out(state: &mut RunState, meta: Meta, limit_ms: u64) -> Resu
     let message = format!("the run timed out after {limit_ms} ms");
     state.failure = Some(Arc::new(Failure::permanent("run_timeout", message)));
     move_run(state, meta, RunTrigger::TimeOut)
+}
+
+fn note(meta: Meta, by: &Option<String>, reason: &Option<String>) -> Note {
+    let (by, reason) = (by.clone(), reason.clone());
+    Note {
+        by,
+        reason,
+        at: meta.at,
+    }
 }
 
 /// Cancels every step that is not settled.

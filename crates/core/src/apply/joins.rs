@@ -94,7 +94,9 @@ fn decide(state: &mut RunState, meta: Meta, n: u32) {
     if node.fired >= needed {
         node.verdict = Verdict::Start;
         node.ready_at = Some(meta.at);
-    } else if node.remaining == 0 || node.fired + node.remaining < needed {
+    } else if node.remaining == 0 {
+        // Not before the last predecessor has ended, even where enough can no longer lead here: whether a failure is
+        // to blame must not depend on the order of their ends.
         let cause = if node.blocked > 0 {
             SkipCause::UpstreamFailed
         } else {

@@ -40,6 +40,7 @@ pub(super) fn apply(state: &mut RunState, meta: Meta, nodes: &[u32]) -> Result<(
     state.stopped = false;
     state.failure = None;
     state.cancelled = None;
+    state.resolved = None;
     Ok(())
 }
 

@@ -77,6 +77,14 @@ impl Decision<'_, '_> {
         Ok(self.emit(Event::RunResumed { by })?)
     }
 
+    /// Unlike a cancelled run, a resolved one counts as dealt with.
+    pub(super) fn resolve_run(&mut self, by: Option<String>, reason: Option<String>) -> Result<(), StepError> {
+        self.must_be_live()?;
+        self.cancel_attempts();
+        self.dequeue_all();
+        Ok(self.emit(Event::RunResolved { by, reason })?)
+    }
+
     pub(super) fn cancel(&mut self, by: Option<String>, reason: Option<String>) -> Result<(), StepError> {
         self.must_be_live()?;
         self.cancel_attempts();

@@ -47,7 +47,10 @@ impl Decision<'_, '_> {
 
     /// Steps that failed, or that were called off with the run.
     fn to_mend(&self) -> Vec<u32> {
-        let called_off = matches!(self.state.status, RunStatus::Cancelled | RunStatus::Error);
+        let called_off = matches!(
+            self.state.status,
+            RunStatus::Cancelled | RunStatus::Error | RunStatus::ResolvedManually
+        );
         let wanted = |node: &Node| {
             node.counts_as_failed(&self.state.plan) || (called_off && node.status == StepStatus::Cancelled)
         };

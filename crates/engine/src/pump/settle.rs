@@ -271,7 +271,7 @@ impl Pump {
 fn ends_run(event: &Event) -> bool {
     match event {
         Event::RunMoved { to } => to.is_terminal(),
-        Event::RunCancelled { .. } | Event::RunTimedOut { .. } => true,
+        Event::RunCancelled { .. } | Event::RunResolved { .. } | Event::RunTimedOut { .. } => true,
         _ => false,
     }
 }

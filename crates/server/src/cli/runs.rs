@@ -81,14 +81,15 @@ async fn steer(client: &Client, verb: Verb) -> anyhow::Result<Run> {
             .await?
         }
         Verb::Resolve {
-            step: Step { run, step },
+            run,
+            step,
             by,
             reason,
             output,
         } => {
             let output = output.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
             let decision = Decision {
-                step: Some(step),
+                step,
                 by,
                 reason,
                 ..Decision::default()

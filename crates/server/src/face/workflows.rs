@@ -71,6 +71,7 @@ routes! {
     post "/v1/runs/{id}/resume" => runs::control::resume;
     post "/v1/runs/{id}/retry" => runs::control::retry;
     post "/v1/runs/{id}/rerun" => runs::control::rerun;
+    post "/v1/runs/{id}/resolve" => runs::control::resolve_run;
     get "/v1/runs/{id}/steps" => runs::steps::list;
     get "/v1/runs/{id}/steps/{step}" => runs::steps::show;
     get "/v1/runs/{id}/steps/{step}/why" => runs::why::of_step;

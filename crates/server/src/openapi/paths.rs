@@ -293,6 +293,14 @@ fn control() -> Vec<Operation> {
         .body("Rerun", true, json!({ "step": "fetch" }))
         .ok("Run"),
         added(
+            "post /v1/runs/{id}/resolve",
+            "resolveRun",
+            "Declare an unfinished run settled",
+        )
+        .about("What is under way is called off; the run counts as dealt with, not as canceled.")
+        .body("Reason", false, by())
+        .ok("Run"),
+        added(
             "post /v1/runs/{id}/steps/{step}/resolve",
             "resolveStep",
             "Settle a step by hand",

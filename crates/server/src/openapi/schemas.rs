@@ -215,7 +215,7 @@ fn answers() -> Value {
             "context": { "type": "object" }, "steps": { "type": "array", "items": reference("StepRun") },
             "created_at": time(), "updated_at": time(), "finished_at": time(), "workflow_version": count(),
             "priority": { "type": "integer" }, "error": text(), "failed_step": text(), "paused": { "type": "object" },
-            "canceled": { "type": "object" }, "steps_truncated": { "type": "boolean" },
+            "canceled": { "type": "object" }, "resolved": { "type": "object" }, "steps_truncated": { "type": "boolean" },
         })),
         "RunList": object(&["items"], json!({ "items": { "type": "array", "items": reference("Run") } })),
         "RunSummary": object(&["id", "workflow_id", "status", "created_at", "updated_at"], json!({

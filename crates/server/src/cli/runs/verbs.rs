@@ -85,12 +85,14 @@ pub(super) enum Verb {
         #[arg(long, env = "USER")]
         by: Option<String>,
     },
-    /// Settle a failed or waiting step by hand
+    /// Settle a failed or waiting step by hand, or the whole run
     Resolve {
-        #[command(flatten)]
-        step: Step,
+        /// The run
+        run: String,
+        /// The step; without one the run itself is declared settled
+        step: Option<String>,
         /// Its result, JSON or plain text; with one it counts as complete
-        #[arg(long)]
+        #[arg(long, requires = "step")]
         output: Option<String>,
         /// Why
         #[arg(long)]

@@ -102,6 +102,7 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
             json!({ "status": status::of_run(*to), "state": to.as_str() }),
         ),
         Event::RunCancelled { by, reason } => ("run.canceled", json!({ "by": by, "reason": reason })),
+        Event::RunResolved { by, reason } => ("run.resolved", json!({ "by": by, "reason": reason })),
         Event::RunTimedOut { limit_ms } => ("run.timed_out", json!({ "limit_ms": limit_ms })),
         Event::RunPaused { by, reason } => ("run.paused", json!({ "by": by, "reason": reason })),
         Event::RunResumed { by } => ("run.resumed", json!({ "by": by })),

@@ -181,6 +181,7 @@ fn message<'a>(state: &'a RunState, meta: Meta, notice: Notice<'_>) -> Option<Me
             };
             run("run.failed", "FAILED", note)
         }
+        Notice::RunResolved { reason, .. } => run("run.resolved", "RESOLVED", reason.unwrap_or_default().to_owned()),
         Notice::RunCanceled { reason, .. } => run("run.canceled", "CANCELED", reason.unwrap_or_default().to_owned()),
         Notice::StepSucceeded { n } => {
             let code = code(state.nodes[n as usize].success.as_deref(), None);

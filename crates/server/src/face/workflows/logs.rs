@@ -139,6 +139,7 @@ fn line(state: &RunState, notice: Notice<'_>) -> String {
         Notice::RunFailed { timed_out_ms: Some(ms) } => format!("run failed: timed out after {ms} ms"),
         Notice::RunFailed { timed_out_ms: None } => "run failed".to_owned(),
         Notice::RunBlocked => "run blocked by failures".to_owned(),
+        Notice::RunResolved { by: who, reason } => format!("run resolved{}{}", by(who), because(reason)),
         Notice::RunCanceled { by: who, reason } => format!("run canceled{}{}", by(who), because(reason)),
         Notice::RunPaused { by: who, reason } => format!("run paused{}{}", by(who), because(reason)),
         Notice::RunResumed { by: who } => format!("run resumed{}", by(who)),

@@ -54,6 +54,10 @@ pub(crate) enum Notice<'e> {
         timed_out_ms: Option<u64>,
     },
     RunBlocked,
+    RunResolved {
+        by: Option<&'e str>,
+        reason: Option<&'e str>,
+    },
     RunCanceled {
         by: Option<&'e str>,
         reason: Option<&'e str>,
@@ -86,6 +90,10 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
                 reason: reason.as_deref(),
             }]
         }
+        Event::RunResolved { by, reason } => vec![Notice::RunResolved {
+            by: by.as_deref(),
+            reason: reason.as_deref(),
+        }],
         Event::RunTimedOut { limit_ms } => vec![Notice::RunFailed {
             timed_out_ms: Some(*limit_ms),
         }],

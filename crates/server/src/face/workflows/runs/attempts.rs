@@ -102,7 +102,10 @@ fn note(attempts: &mut BTreeMap<u32, Attempt>, n: u32, event: &Event, at: Time) 
             attempt.fail(failure, Some(*due));
         }),
         Event::AttemptLost { n: of, a } if *of == n => end(attempts, *a, "lost", at, |_| {}),
-        Event::RunCancelled { .. } | Event::RunTimedOut { .. } | Event::StepResolved { .. } => {
+        Event::RunCancelled { .. }
+        | Event::RunResolved { .. }
+        | Event::RunTimedOut { .. }
+        | Event::StepResolved { .. } => {
             let called_off = !matches!(event, Event::StepResolved { n: of, .. } if *of != n);
             let open = attempts
                 .values_mut()

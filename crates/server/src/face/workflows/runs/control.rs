@@ -127,6 +127,13 @@ pub(crate) async fn rerun(cx: Cx, Path(id): Path<String>, headers: HeaderMap, bo
     carry_out(&cx, &id, Manner::Added, Command::Rerun { step, by }).await
 }
 
+/// `POST /v1/runs/{id}/resolve`.
+pub(crate) async fn resolve_run(cx: Cx, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer {
+    let fields = fields(&cx, &headers, body, Manner::Added)?;
+    let (by, reason) = (fields.by()?, fields.text("reason")?);
+    carry_out(&cx, &id, Manner::Added, Command::ResolveRun { by, reason }).await
+}
+
 /// `POST /v1/runs/{id}/steps/{step}/resolve`.
 pub(crate) async fn resolve(
     cx: Cx,

@@ -48,6 +48,8 @@ pub(crate) struct RunView<'a> {
     paused: Option<By<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     canceled: Option<By<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<By<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     steps_truncated: bool,
 }
@@ -153,6 +155,7 @@ impl<'a> RunView<'a> {
             failed_step: of_step.map(|(n, _)| state.name_of(n)),
             paused: state.paused.as_ref().map(By::of),
             canceled: state.cancelled.as_ref().map(By::of),
+            resolved: state.resolved.as_ref().map(By::of),
             steps_truncated: reached.next().is_some(),
         }
     }
@@ -219,7 +222,7 @@ fn is_reached(node: &Node) -> bool {
 
 /// How many steps are behind the run. In a sequence it is the index of the step that comes next, or that failed.
 pub(crate) fn current_step(state: &RunState) -> u32 {
-    if state.cancelled.is_some() || state.failure.is_some() {
+    if state.cancelled.is_some() || state.resolved.is_some() || state.failure.is_some() {
         let steps = &state.nodes[..state.plan.len()];
         let done = |node: &&Node| {
             node.status.is_settled() && !matches!(node.status, StepStatus::Cancelled | StepStatus::Error)
