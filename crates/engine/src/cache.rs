@@ -74,6 +74,12 @@ impl Cache {
         self.trim_at = self.budget.max(self.weight + self.budget / 4);
     }
 
+    /// Runs of which something is under way.
+    pub fn claimed(&self) -> impl Iterator<Item = (Arc<str>, RunId)> {
+        let claimed = self.runs.values().filter(|state| state.claims() > 0);
+        claimed.map(|state| (Arc::clone(&state.created.namespace), state.id))
+    }
+
     pub fn len(&self) -> usize {
         self.runs.len()
     }

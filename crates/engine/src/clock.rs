@@ -1,6 +1,7 @@
 //! Where time, ids and incarnations come from. The real sources are here; simulations bring their own.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quintet_core::id::IdSource;
@@ -10,6 +11,12 @@ use quintet_core::time::Time;
 pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> Time;
+
+    /// A store that many share said that it is `there` by its clock; it was asked at `asked_at` by this one. A clock
+    /// that goes by the store follows it.
+    fn follow(&self, there: Time, asked_at: Time) {
+        let _ = (there, asked_at);
+    }
 }
 
 /// The machine's clock.
@@ -24,6 +31,71 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The clock of a store that many share, as this process knows it: the store's last answer, and the time that has
+/// passed since by the machine's monotonic clock. So all nodes agree to within half a round trip, whatever their own
+/// clocks say, and a jump of one machine's clock moves nothing.
+#[derive(Debug)]
+pub struct StoreClock {
+    anchor: std::time::Instant,
+    /// Microseconds since 1970 at the anchor.
+    base: AtomicI64,
+    /// The last time that was told: time does not go back, unless the store's does by more than a little.
+    last: AtomicI64,
+    has_followed: AtomicBool,
+}
+
+/// Microseconds that time stands still for rather than go back.
+const STAND_STILL_MICROS: i64 = 1_000_000;
+/// Microseconds of a round trip beyond which an answer says too little about the time.
+const SLOW_MICROS: i64 = 500_000;
+
+impl Default for StoreClock {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's monotonic clock"
+    )]
+    fn default() -> Self {
+        Self {
+            anchor: std::time::Instant::now(),
+            base: AtomicI64::new(SystemClock.now().0),
+            last: AtomicI64::new(0),
+            has_followed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl StoreClock {
+    fn since_anchor(&self) -> i64 {
+        i64::try_from(self.anchor.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Clock for StoreClock {
+    fn now(&self) -> Time {
+        let now = self.base.load(Ordering::Acquire).saturating_add(self.since_anchor());
+        Time(self.last.fetch_max(now, Ordering::AcqRel).max(now))
+    }
+
+    fn follow(&self, there: Time, asked_at: Time) {
+        let is_first = !self.has_followed.swap(true, Ordering::AcqRel);
+        let since = self.since_anchor();
+        let here = self.base.load(Ordering::Acquire).saturating_add(since);
+        let round_trip = here.saturating_sub(asked_at.0).max(0);
+        if round_trip >= SLOW_MICROS && !is_first {
+            return;
+        }
+        let now = there.0.saturating_add(round_trip.min(SLOW_MICROS) / 2);
+        self.base.store(now - since, Ordering::Release);
+        let ahead = self.last.load(Ordering::Acquire).saturating_sub(now);
+        if is_first || ahead > STAND_STILL_MICROS {
+            if !is_first {
+                tracing::warn!(seconds = ahead / 1_000_000, "the store's clock was set back");
+            }
+            self.last.store(now, Ordering::Release);
+        }
     }
 }
 
@@ -59,6 +131,16 @@ impl<C: Clock> TimeOrderedIds<C> {
     }
 }
 
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Time {
+        C::now(self)
+    }
+
+    fn follow(&self, there: Time, asked_at: Time) {
+        C::follow(self, there, asked_at);
+    }
+}
+
 impl<C: Clock> IdSource for TimeOrderedIds<C> {
     fn next_bits(&mut self) -> u128 {
         let ms = u128::from(self.clock.now().as_ms().unsigned_abs()) & ((1 << 48) - 1);
@@ -79,6 +161,22 @@ pub fn random_u64() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_goes_by_the_store_and_not_by_the_machine() {
+        let clock = StoreClock::default();
+        let there = Time(1_000_000_000_000);
+        let before = clock.now();
+        clock.follow(there, before);
+        let ms_off = clock.now().ms_since(there);
+        assert!(ms_off < 600, "{ms_off}");
+        // A little back: it stands still. Far back: it goes along.
+        let stands_at = clock.now();
+        clock.follow(Time(there.0 - 500_000), stands_at);
+        assert!(clock.now() >= stands_at);
+        clock.follow(Time(there.0 - 600_000_000), clock.now());
+        assert!(clock.now() < Time(there.0 - 500_000_000));
+    }
 
     struct Still;
     impl Clock for Still {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use quintet_core::command::Command;
+use quintet_core::id::RunId;
 use quintet_core::outcome::{Failure, Outcome, Token, Work};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::executor::Mode;
 use crate::metrics::Metrics;
 use crate::registry::{Lane, Registry};
 use crate::request::Request;
+use crate::scout::Wanted;
 use crate::tasks::{panic_text, spawn};
 
 type InFlight = Arc<Mutex<HashMap<Token, CancellationToken>>>;
@@ -27,7 +29,10 @@ pub(crate) struct Dispatcher {
     answers: mpsc::Sender<Request>,
     in_flight: InFlight,
     metrics: Metrics,
-    freed: Arc<Notify>,
+    /// Tells this dispatcher's loop, which waits for the last attempt when it drains.
+    drained: Arc<Notify>,
+    /// Steps may wait in the store for a slot.
+    wanted: Arc<Wanted>,
 }
 
 /// Gives the slot back and forgets the attempt, also when its task panics or is aborted.
@@ -36,7 +41,8 @@ struct Held {
     in_flight: InFlight,
     token: Token,
     metrics: Metrics,
-    freed: Arc<Notify>,
+    drained: Arc<Notify>,
+    wanted: Arc<Wanted>,
 }
 
 impl Drop for Held {
@@ -44,8 +50,10 @@ impl Drop for Held {
         self.lane.give_back();
         lock(&self.in_flight).remove(&self.token);
         self.metrics.attempts_in_flight.dec();
-        // Steps may wait in the store for this slot; and a draining engine waits for the last attempt.
-        self.freed.notify_one();
+        self.drained.notify_one();
+        if self.lane.is_waiting() {
+            self.wanted.poke();
+        }
     }
 }
 
@@ -54,13 +62,14 @@ fn lock(in_flight: &InFlight) -> std::sync::MutexGuard<'_, HashMap<Token, Cancel
 }
 
 impl Dispatcher {
-    pub fn new(registry: Arc<Registry>, answers: mpsc::Sender<Request>, metrics: Metrics) -> Self {
+    pub fn new(registry: Arc<Registry>, answers: mpsc::Sender<Request>, metrics: Metrics, wanted: Arc<Wanted>) -> Self {
         Self {
             registry,
             answers,
             in_flight: InFlight::default(),
             metrics,
-            freed: Arc::default(),
+            drained: Arc::default(),
+            wanted,
         }
     }
 
@@ -74,9 +83,9 @@ impl Dispatcher {
         lock(&self.in_flight).keys().copied().collect()
     }
 
-    /// Waits until a slot has become free.
-    pub async fn freed(&self) {
-        self.freed.notified().await;
+    /// Waits until an attempt has ended.
+    pub async fn drained(&self) {
+        self.drained.notified().await;
     }
 
     /// Begins an attempt whose slot is taken. An inline executor's answer is returned at once.
@@ -107,7 +116,8 @@ impl Dispatcher {
             in_flight: Arc::clone(&self.in_flight),
             token: work.token,
             metrics: self.metrics.clone(),
-            freed: Arc::clone(&self.freed),
+            drained: Arc::clone(&self.drained),
+            wanted: Arc::clone(&self.wanted),
         };
         let answers = self.answers.clone();
         let span = tracing::info_span!(
@@ -136,6 +146,16 @@ impl Dispatcher {
     pub fn cancel(&self, token: Token) {
         if let Some(cancel) = lock(&self.in_flight).get(&token) {
             cancel.cancel();
+        }
+    }
+
+    /// Stops the attempts of a run that are no longer under way by the book.
+    pub fn cancel_lost(&self, run: RunId, is_under_way: impl Fn(Token) -> bool) {
+        for (token, cancel) in lock(&self.in_flight).iter() {
+            if token.run == run && !is_under_way(*token) {
+                tracing::info!(run = %run, node = token.node, attempt = token.attempt, "attempt called off elsewhere");
+                cancel.cancel();
+            }
         }
     }
 

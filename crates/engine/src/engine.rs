@@ -1,7 +1,6 @@
 //! The engine as everybody else sees it: start runs, command them, look at them, follow them.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quintet_core::command::Command;
@@ -9,20 +8,24 @@ use quintet_core::effect::Effect;
 use quintet_core::id::{IdSource, RunId};
 use quintet_core::state::RunState;
 use quintet_core::step::StepError;
+use quintet_core::time::Time;
 use quintet_store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, random_u64};
+use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::error::EngineError;
 use crate::hooks::{Delivery, HookSource, NoHooks};
 use crate::metrics::Metrics;
+use crate::node::{Identity, Node, NodeConfig};
 use crate::plans::Plans;
 use crate::pump::Pump;
-use crate::registry::Registry;
+use crate::registry::{Registry, Slots};
 use crate::request::{Applied, Idempotency, Request, StartRun, Started};
+use crate::scout::{Recovery, Scout, Wanted};
+use crate::shards::{Shard, ShardIds, Shards};
 use crate::watch::{Progress, Watchers};
 use crate::workflows::Workflows;
 use crate::{load, outbox, tasks};
@@ -38,6 +41,10 @@ pub struct EngineConfig {
     pub admission_ms: u64,
     /// How long attempts may take to end when the engine is shut down, in milliseconds.
     pub drain_ms: u64,
+    /// Loops that decide and commit side by side.
+    pub shards: usize,
+    /// How this process presents itself where several share the store.
+    pub node: NodeConfig,
 }
 
 impl Default for EngineConfig {
@@ -47,6 +54,8 @@ impl Default for EngineConfig {
             inbox: 8192,
             admission_ms: 2_000,
             drain_ms: 10_000,
+            shards: 1,
+            node: NodeConfig::default(),
         }
     }
 }
@@ -73,6 +82,7 @@ pub(crate) struct Shared {
     pub registry: Arc<Registry>,
     pub clock: Arc<dyn Clock>,
     pub plans: Arc<Plans>,
+    pub workflows: Arc<Workflows>,
     pub watchers: Watchers,
     pub hooks: Arc<dyn HookSource>,
     pub has_hooks: bool,
@@ -80,17 +90,72 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub config: EngineConfig,
     /// This process, among all that ever worked on the store.
-    pub owner: u64,
+    pub identity: Identity,
+    /// What is to be looked for in the store.
+    pub wanted: Arc<Wanted>,
+    /// Owners that lived when the store was last asked.
+    living: Mutex<Arc<[u64]>>,
     /// Set once: no new work.
     pub stop: CancellationToken,
     /// Why the engine cannot go on, once that is so.
     pub fatal: watch::Sender<Option<String>>,
-    pub draining: AtomicBool,
 }
 
 impl Shared {
     pub async fn load(&self, namespace: &str, run: RunId) -> Result<Option<RunState>, StoreError> {
         load::load(self.store.as_ref(), &self.plans, namespace, run).await
+    }
+
+    pub fn owner(&self) -> u64 {
+        self.identity.owner()
+    }
+
+    pub fn may_begin(&self, now: Time) -> bool {
+        self.identity.is_valid(now)
+    }
+
+    /// The free executors as the core sees them.
+    pub fn slots(&self, now: Time) -> Slots<'_> {
+        Slots {
+            registry: &self.registry,
+            may_begin: self.may_begin(now),
+        }
+    }
+
+    pub fn living(&self) -> Arc<[u64]> {
+        Arc::clone(&self.living.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn set_living(&self, owners: &[u64]) {
+        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = owners.into();
+    }
+
+    /// A batch could not be stored: look at everything again. What is done is then found done.
+    pub fn look_again(&self) {
+        self.wanted.recover(self.own_attempts());
+        self.wanted.wake_by(Time(0));
+        self.steps_may_wait();
+    }
+
+    /// A look at what this process holds by the book. Where it is alone, nobody else holds anything.
+    pub fn own_attempts(&self) -> Recovery {
+        let as_of = if self.store.is_shared() {
+            Time(0)
+        } else {
+            Time(i64::MAX)
+        };
+        Recovery {
+            alive: self.living().to_vec(),
+            as_of,
+            own: true,
+            dead: None,
+        }
+    }
+
+    /// The queues in the store are to be looked at.
+    pub fn steps_may_wait(&self) {
+        self.registry.lanes().for_each(|lane| lane.set_waiting(true));
+        self.wanted.poke();
     }
 
     /// Gives back the slots of attempts that will not begin.
@@ -117,60 +182,63 @@ impl Shared {
 /// A running engine.
 pub struct Engine {
     shared: Arc<Shared>,
-    inbox: mpsc::Sender<Request>,
-    dispatcher: Arc<Dispatcher>,
-    workflows: Workflows,
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    shards: Arc<Shards>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Engine {
-    /// Starts an engine on a store that nobody else uses. Must be called on a Tokio runtime.
-    pub fn start(parts: EngineParts) -> Engine {
-        let EngineParts {
-            store,
-            registry,
-            clock,
-            ids,
-            hooks,
-            config,
-        } = parts;
-        let (registry, plans) = (Arc::new(registry), Arc::new(Plans::default()));
-        let (hooks, delivery) = match hooks {
-            Some((hooks, delivery)) => (hooks, Some(delivery)),
-            None => (Arc::new(NoHooks) as Arc<dyn HookSource>, None),
-        };
-        let shared = Arc::new(Shared {
-            store: Arc::clone(&store),
-            registry: Arc::clone(&registry),
-            clock,
-            plans: Arc::clone(&plans),
-            watchers: Watchers::default(),
-            hooks,
-            has_hooks: delivery.is_some(),
-            outbox_filled: Notify::new(),
-            metrics: Metrics::default(),
-            owner: random_u64() >> 1,
-            stop: CancellationToken::new(),
-            fatal: watch::channel(None).0,
-            draining: AtomicBool::new(false),
-            config,
-        });
-        let (inbox, requests) = mpsc::channel(shared.config.inbox);
-        let (answers, urgent) = mpsc::channel(shared.config.inbox);
-        let dispatcher = Arc::new(Dispatcher::new(registry, answers, shared.metrics.clone()));
-        let pump = Pump::new(Arc::clone(&shared), ids, urgent, requests, Arc::clone(&dispatcher));
-        let mut running = vec![tasks::spawn("engine", pump.run())];
+    /// Starts an engine on a store. Must be called on a Tokio runtime.
+    ///
+    /// # Errors
+    /// Where several nodes share the store: it could not be told that there is one more.
+    pub async fn start(parts: EngineParts) -> Result<Engine, StoreError> {
+        let (ids, delivery, shared) = share(parts);
+        let ids = Arc::new(Mutex::new(ids));
+        let count = shared.config.shards.max(1);
+        let (mut shards, mut pumps) = (Vec::new(), Vec::new());
+        for shard in 0..count {
+            let (inbox, requests) = mpsc::channel(shared.config.inbox);
+            let (urgent, answers) = mpsc::channel(shared.config.inbox);
+            let dispatcher = Arc::new(Dispatcher::new(
+                Arc::clone(&shared.registry),
+                urgent.clone(),
+                shared.metrics.clone(),
+                Arc::clone(&shared.wanted),
+            ));
+            let ids = ShardIds::new(Arc::clone(&ids), shard, count);
+            pumps.push(Pump::new(
+                Arc::clone(&shared),
+                ids,
+                answers,
+                requests,
+                Arc::clone(&dispatcher),
+            ));
+            shards.push(Shard {
+                inbox,
+                urgent,
+                dispatcher,
+            });
+        }
+        let shards = Arc::new(Shards::new(shards));
+        let mut tasks = Vec::new();
+        if shared.store.is_shared() {
+            let mut node = Node::new(Arc::clone(&shared), Arc::clone(&shards), shared.config.node.clone());
+            node.join().await?;
+            tasks.push(tasks::spawn("node", node.run()));
+        } else {
+            shared.wanted.recover(shared.own_attempts());
+        }
+        tasks.extend(pumps.into_iter().map(|pump| tasks::spawn("engine", pump.run())));
+        let scout = Scout::new(Arc::clone(&shared), Arc::clone(&shards));
+        tasks.push(tasks::spawn("scout", scout.run()));
         if let Some(delivery) = delivery {
-            running.push(tasks::spawn("outbox", outbox::run(Arc::clone(&shared), delivery)));
+            tasks.push(tasks::spawn("outbox", outbox::run(Arc::clone(&shared), delivery)));
         }
-        let workflows = Workflows::new(store, plans);
-        Engine {
+        Ok(Engine {
             shared,
-            inbox,
-            dispatcher,
-            workflows,
-            tasks: std::sync::Mutex::new(running),
-        }
+            shards,
+            tasks: Mutex::new(tasks),
+        })
     }
 
     /// Starts runs, all or none, and answers once they are stored. With `watch` each new run comes with a
@@ -182,13 +250,13 @@ impl Engine {
         watch: bool,
     ) -> Result<Started, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Request::Start {
+        let start = Request::Start {
             starts,
             idempotency,
             watch,
             reply,
-        })
-        .await?;
+        };
+        self.submit(self.shards.next(), start).await?;
         answer.await.map_err(|_| EngineError::ShuttingDown)?
     }
 
@@ -196,41 +264,45 @@ impl Engine {
     pub async fn command(&self, namespace: &Arc<str>, run: RunId, command: Command) -> Result<Applied, EngineError> {
         let (reply, answer) = oneshot::channel();
         let namespace = Arc::clone(namespace);
-        self.submit(Request::Command {
+        let command = Request::Command {
             namespace,
             run,
             command,
             reply: Some(reply),
             tries: 0,
-        })
-        .await?;
+            ticket: None,
+        };
+        self.submit(self.shards.of(run), command).await?;
         answer.await.map_err(|_| EngineError::ShuttingDown)?
     }
 
     /// The run as it is stored.
     pub async fn state(&self, namespace: &Arc<str>, run: RunId) -> Result<Arc<RunState>, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Request::Peek {
+        let peek = Request::Peek {
             namespace: Arc::clone(namespace),
             run,
             reply,
-        })
-        .await?;
+        };
+        self.submit(self.shards.of(run), peek).await?;
         if let Ok(Some(state)) = answer.await {
-            return Ok(state);
+            if !self.shared.store.is_shared() {
+                return Ok(state);
+            }
+            return Ok(load::catch_up(self.shared.store.as_ref(), state).await?);
         }
         let loaded = self.shared.load(namespace, run).await?;
         loaded.map(Arc::new).ok_or(EngineError::RunNotFound(run))
     }
 
     /// Follows a run from now on.
-    pub fn watch(&self, run: RunId) -> watch::Receiver<Progress> {
-        self.shared.watchers.watch(run)
+    pub fn watch(&self, namespace: &Arc<str>, run: RunId) -> watch::Receiver<Progress> {
+        self.shared.watchers.watch(namespace, run)
     }
 
     /// Workflows of the store, with their plans compiled.
     pub fn workflows(&self) -> &Workflows {
-        &self.workflows
+        &self.shared.workflows
     }
 
     /// The store, for reading.
@@ -255,7 +327,7 @@ impl Engine {
 
     /// Whether requests are taken.
     pub fn is_ready(&self) -> bool {
-        !self.shared.stop.is_cancelled() && !self.inbox.is_closed()
+        !self.shared.stop.is_cancelled() && self.shards.are_open()
     }
 
     /// Waits until the engine cannot go on and says why: the store refuses to be written by this process any
@@ -268,9 +340,16 @@ impl Engine {
         }
     }
 
+    /// This process, among all that ever worked on the store.
+    pub fn owner(&self) -> u64 {
+        self.shared.owner()
+    }
+
     /// Stops: starts nothing new, lets what is under way end within the configured time, stores its results
-    /// and closes the store. What does not end in time is made again after the next start.
+    /// and closes the store. What does not end in time is made again: by other nodes at once, if there are any, or
+    /// after the next start.
     pub async fn shutdown(&self) {
+        self.shared.registry.drain();
         self.shared.stop.cancel();
         let running: Vec<_> = self
             .tasks
@@ -282,26 +361,79 @@ impl Engine {
         tokio::select! {
             _ = &mut running => {}
             () = tasks::pause(drain) => {
-                let given_up = self.dispatcher.cancel_all();
+                let given_up = self.shards.cancel_all();
                 tracing::warn!(attempts = given_up, "attempts did not end in time; they will be made again");
                 running.await;
             }
+        }
+        if self.shared.store.is_shared() {
+            self.leave().await;
         }
         if let Err(error) = self.shared.store.close().await {
             tracing::error!(error = %error, "the store could not be closed");
         }
     }
 
-    async fn submit(&self, request: Request) -> Result<(), EngineError> {
-        let request = match self.inbox.try_send(request) {
+    /// Says goodbye: nothing is held any more.
+    async fn leave(&self) {
+        let owner = self.shared.owner();
+        match self.shared.store.forget_node(owner).await {
+            Ok(()) => self.shared.store.hint(),
+            Err(error) => tracing::warn!(error = %error, "the store could not be told that this node leaves"),
+        }
+    }
+
+    async fn submit(&self, shard: &Shard, request: Request) -> Result<(), EngineError> {
+        let request = match shard.inbox.try_send(request) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(EngineError::ShuttingDown),
             Err(mpsc::error::TrySendError::Full(request)) => request,
         };
         let patience = Some(Duration::from_millis(self.shared.config.admission_ms));
         tokio::select! {
-            sent = self.inbox.send(request) => sent.map_err(|_| EngineError::ShuttingDown),
+            sent = shard.inbox.send(request) => sent.map_err(|_| EngineError::ShuttingDown),
             () = tasks::pause(patience) => Err(EngineError::Overloaded),
         }
     }
+}
+
+type Parts = (Box<dyn IdSource>, Option<Arc<dyn Delivery>>, Arc<Shared>);
+
+fn share(parts: EngineParts) -> Parts {
+    let EngineParts {
+        store,
+        registry,
+        clock,
+        ids,
+        hooks,
+        config,
+    } = parts;
+    let (hooks, delivery) = match hooks {
+        Some((hooks, delivery)) => (hooks, Some(delivery)),
+        None => (Arc::new(NoHooks) as Arc<dyn HookSource>, None),
+    };
+    let plans = Arc::new(Plans::default());
+    let shared = Arc::new(Shared {
+        identity: if store.is_shared() {
+            Identity::shared()
+        } else {
+            Identity::alone()
+        },
+        workflows: Arc::new(Workflows::new(Arc::clone(&store), Arc::clone(&plans))),
+        store,
+        registry: Arc::new(registry),
+        clock,
+        plans,
+        watchers: Watchers::default(),
+        hooks,
+        has_hooks: delivery.is_some(),
+        outbox_filled: Notify::new(),
+        metrics: Metrics::default(),
+        wanted: Arc::default(),
+        living: Mutex::new(Arc::from([])),
+        stop: CancellationToken::new(),
+        fatal: watch::channel(None).0,
+        config,
+    });
+    (ids, delivery, shared)
 }

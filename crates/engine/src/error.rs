@@ -16,6 +16,9 @@ pub enum EngineError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used before with a different request")]
     IdempotencyMismatch,
+    /// The workflow got another version, or was removed, while the run was being started: look again and start again.
+    #[error("workflow {0} has just been changed")]
+    WorkflowChanged(String),
     /// The engine has more to do than it can take; try again after a while.
     #[error("the engine is overloaded")]
     Overloaded,

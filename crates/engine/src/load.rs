@@ -10,6 +10,9 @@ use quintet_store::{Store, StoreError, StoredRun};
 
 use crate::plans::Plans;
 
+/// Entries read at a time.
+const PAGE: usize = 1_000;
+
 /// Loads a run and folds its history.
 pub(crate) async fn load(
     store: &dyn Store,
@@ -22,6 +25,22 @@ pub(crate) async fn load(
     };
     let plan = plans.find(store, stored.row.plan).await?;
     fold(&stored, plan).map(Some)
+}
+
+/// Brings a state that another node may have moved on to what is stored now.
+pub(crate) async fn catch_up(store: &dyn Store, mut state: Arc<RunState>) -> Result<Arc<RunState>, StoreError> {
+    let namespace = Arc::clone(&state.created.namespace);
+    loop {
+        let commits = store.commits(&namespace, state.id, state.version, PAGE).await?;
+        for commit in &commits {
+            let events = events_of(&commit.events)?;
+            apply_commit(Arc::make_mut(&mut state), commit.meta, &events)
+                .map_err(|error| StoreError::Corrupt(format!("{}: {error}", state.id)))?;
+        }
+        if commits.len() < PAGE {
+            return Ok(state);
+        }
+    }
 }
 
 /// Reads the events of one history entry.

@@ -49,6 +49,14 @@ pub struct Metrics {
     pub outbox_deliveries: Family<OutcomeLabel, Counter>,
     /// Seconds since the oldest undelivered outbox message was due; 0 when none is.
     pub outbox_lag_seconds: Gauge<f64, AtomicU64>,
+    /// Nodes that share the store and live, this one among them; 0 where only one can.
+    pub nodes: Gauge<i64>,
+    /// Beats that the store did not answer.
+    pub beat_errors: Counter,
+    /// Dead nodes whose attempts this one took over.
+    pub take_overs: Counter,
+    /// Times that this node was taken over itself.
+    pub leases_lost: Counter,
 }
 
 impl Default for Metrics {
@@ -75,6 +83,10 @@ impl Default for Metrics {
             runs_loaded: Counter::default(),
             outbox_deliveries: Family::default(),
             outbox_lag_seconds: Gauge::default(),
+            nodes: Gauge::default(),
+            beat_errors: Counter::default(),
+            take_overs: Counter::default(),
+            leases_lost: Counter::default(),
         }
     }
 }
@@ -125,6 +137,22 @@ impl Metrics {
             "outbox_lag_seconds",
             "Age of the oldest due message",
             self.outbox_lag_seconds.clone(),
+        );
+        registry.register("nodes", "Nodes that share the store and live", self.nodes.clone());
+        registry.register(
+            "beat_errors",
+            "Beats that the store did not answer",
+            self.beat_errors.clone(),
+        );
+        registry.register(
+            "take_overs",
+            "Dead nodes whose attempts this one took over",
+            self.take_overs.clone(),
+        );
+        registry.register(
+            "leases_lost",
+            "Times that this node was taken over itself",
+            self.leases_lost.clone(),
         );
     }
 }

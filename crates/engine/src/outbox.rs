@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use quintet_core::time::Time;
-use quintet_store::{OutboxEntry, StoreError};
+use quintet_store::{Claim, OutboxEntry, StoreError};
 
 use crate::engine::Shared;
 use crate::hooks::{Delivery, DeliveryError};
@@ -18,6 +18,10 @@ use crate::tasks;
 
 /// Messages taken at a time.
 const PAGE: usize = 128;
+/// Milliseconds for which what is being delivered is not offered to other nodes: longer than a delivery may take.
+const CLAIM_MS: u64 = 60_000;
+/// Milliseconds before messages that another node has taken are looked at again.
+const TAKEN_MS: u64 = 1_000;
 /// Deliveries under way at a time.
 const CONCURRENT: usize = 16;
 /// Milliseconds to wait after the first, second, ... failed delivery.
@@ -48,7 +52,14 @@ pub(crate) async fn run(shared: Arc<Shared>, delivery: Arc<dyn Delivery>) {
 async fn deliver_due(shared: &Shared, delivery: &dyn Delivery) -> Result<Option<Duration>, StoreError> {
     loop {
         let now = shared.clock.now();
-        let due = shared.store.outbox_due(now, PAGE).await?;
+        let claim = Claim {
+            owner: shared.owner(),
+            now,
+            until: now.plus_ms(CLAIM_MS),
+        };
+        // What is claimed must be delivered before the claim ends.
+        let page = if shared.store.is_shared() { CONCURRENT } else { PAGE };
+        let due = shared.store.outbox_due(claim, page).await?;
         if due.is_empty() || shared.stop.is_cancelled() {
             break;
         }
@@ -78,8 +89,10 @@ async fn deliver_due(shared: &Shared, delivery: &dyn Delivery) -> Result<Option<
         }
     }
     shared.metrics.outbox_lag_seconds.set(0.0);
+    // A message that another node is delivering is due already: it is that node's affair for a while.
+    let least_ms = if shared.store.is_shared() { TAKEN_MS } else { 10 };
     let next = shared.store.outbox_next().await?;
-    Ok(next.map(|at| Duration::from_millis(at.ms_since(shared.clock.now()).max(10))))
+    Ok(next.map(|at| Duration::from_millis(at.ms_since(shared.clock.now()).max(least_ms))))
 }
 
 async fn attempt(delivery: &dyn Delivery, entry: OutboxEntry) -> (OutboxEntry, Result<(), DeliveryError>) {

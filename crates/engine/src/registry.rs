@@ -132,14 +132,18 @@ impl Lane {
 }
 
 /// The registry as the core sees it.
-pub(crate) struct Slots<'a>(pub &'a Registry);
+pub(crate) struct Slots<'a> {
+    pub registry: &'a Registry,
+    /// Nobody else can have taken over what begins here.
+    pub may_begin: bool,
+}
 
 impl Placement for Slots<'_> {
     fn place(&mut self, action: &str) -> Place {
-        let Some(lane) = self.0.lane(action) else {
+        let Some(lane) = self.registry.lane(action) else {
             return Place::Unsupported;
         };
-        if !self.0.draining.load(Ordering::Relaxed) && lane.try_take() {
+        if self.may_begin && !self.registry.draining.load(Ordering::Relaxed) && lane.try_take() {
             return Place::Here;
         }
         lane.set_waiting(true);
@@ -147,7 +151,7 @@ impl Placement for Slots<'_> {
     }
 
     fn release(&mut self, action: &str) {
-        if let Some(lane) = self.0.lane(action) {
+        if let Some(lane) = self.registry.lane(action) {
             lane.give_back();
         }
     }

@@ -11,6 +11,7 @@ use quintet_core::time::Time;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::EngineError;
+use crate::scout::Ticket;
 use crate::watch::Progress;
 
 /// A run to be started.
@@ -99,7 +100,18 @@ pub(crate) enum Request {
         command: Command,
         reply: Option<Reply<Applied>>,
         tries: u8,
+        ticket: Option<Ticket>,
     },
+    /// Attempts of owners that do not live are lost, and those of this process that it does not hold.
+    Recover {
+        namespace: Arc<str>,
+        run: RunId,
+        alive: Arc<[u64]>,
+        as_of: Time,
+        ticket: Option<Ticket>,
+    },
+    /// Another node moved the run: stop what it has called off.
+    Look { namespace: Arc<str>, run: RunId },
     /// The run's state if it is in the cache.
     Peek {
         namespace: Arc<str>,
@@ -113,12 +125,18 @@ pub(crate) enum Request {
 impl Request {
     /// A command that the engine gives itself.
     pub fn internal(namespace: Arc<str>, run: RunId, command: Command) -> Self {
+        Self::found(namespace, run, command, None)
+    }
+
+    /// A command that follows from what the store told.
+    pub fn found(namespace: Arc<str>, run: RunId, command: Command, ticket: Option<Ticket>) -> Self {
         Self::Command {
             namespace,
             run,
             command,
             reply: None,
             tries: 0,
+            ticket,
         }
     }
 }

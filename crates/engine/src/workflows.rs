@@ -1,7 +1,8 @@
 //! Workflows: versioned documents with their plans.
 //!
-//! The current version of a workflow that is started often is kept compiled. Every change goes through
-//! here, so what is kept is never older than the store.
+//! The current version of a workflow that is started often is kept compiled. Where a process has the store for
+//! itself every change goes through here, so what is kept is never older than the store. Where several nodes share
+//! it, a start says in its commit which version it counts on, and is refused when that is no longer the current one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +49,14 @@ impl Workflows {
 
     /// The current version, ready to run.
     pub async fn current(&self, namespace: &Arc<str>, id: &str) -> Result<Option<Arc<Current>>, StoreError> {
+        if self.store.is_shared() {
+            self.forget(namespace, id);
+        }
+        self.to_start(namespace, id).await
+    }
+
+    /// The version to start, ready to run: the current one, or one that its start will find outdated.
+    pub async fn to_start(&self, namespace: &Arc<str>, id: &str) -> Result<Option<Arc<Current>>, StoreError> {
         let key = (Arc::clone(namespace), Arc::<str>::from(id));
         let changes = {
             let kept = self.lock();
@@ -115,7 +124,8 @@ impl Workflows {
         self.plans.find(self.store.as_ref(), digest).await
     }
 
-    fn forget(&self, namespace: &Arc<str>, id: &str) {
+    /// What is kept of it may be outdated.
+    pub(crate) fn forget(&self, namespace: &Arc<str>, id: &str) {
         let mut kept = self.lock();
         kept.changes += 1;
         kept.current.remove(&(Arc::clone(namespace), Arc::from(id)));

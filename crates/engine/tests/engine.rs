@@ -25,7 +25,7 @@ async fn start(engine: &Engine, start: StartRun) -> RunId {
 /// The run once `done` holds; follows it through its watch.
 async fn until(engine: &Engine, run: RunId, done: impl Fn(&RunState) -> bool) -> Arc<RunState> {
     let follow = async {
-        let mut watch = engine.watch(run);
+        let mut watch = engine.watch(&NAMESPACE.into(), run);
         loop {
             let state = engine.state(&NAMESPACE.into(), run).await.unwrap();
             if done(&state) {
@@ -49,7 +49,7 @@ fn memory() -> Arc<dyn Store> {
 
 #[tokio::test]
 async fn a_run_of_inline_steps_ends_and_its_watch_hears_of_it() {
-    let rig = rig(memory(), 1);
+    let rig = rig(memory(), 1).await;
     let steps = vec![step("a", "noop", json!(1)), step("b", "NOOP", json!(2))];
     let started = rig.engine.start_runs(vec![begin(steps)], None, true).await.unwrap();
     let mut watch = started.runs[0].watch.clone().unwrap();
@@ -64,7 +64,7 @@ async fn a_run_of_inline_steps_ends_and_its_watch_hears_of_it() {
 #[tokio::test]
 async fn the_stored_history_folds_to_the_state_that_was_answered() {
     let store = memory();
-    let rig = rig(Arc::clone(&store), 1);
+    let rig = rig(Arc::clone(&store), 1).await;
     let run = start(&rig.engine, begin(vec![step("a", "noop", json!({ "x": 1.5 }))])).await;
     let state = ended(&rig.engine, run).await;
     let stored = store.load(NAMESPACE, run).await.unwrap().unwrap();
@@ -74,7 +74,7 @@ async fn the_stored_history_folds_to_the_state_that_was_answered() {
 
 #[tokio::test]
 async fn more_steps_than_slots_all_run_and_never_more_at_a_time() {
-    let rig = rig(memory(), 3);
+    let rig = rig(memory(), 3).await;
     let steps = (0..20).map(|nth| step(&format!("s{nth}"), "slow", json!({}))).collect();
     let run = start(&rig.engine, begin(steps)).await;
     for released in 0..20 {
@@ -91,7 +91,7 @@ async fn more_steps_than_slots_all_run_and_never_more_at_a_time() {
 
 #[tokio::test]
 async fn a_retry_waits_for_its_time_and_then_succeeds() {
-    let rig = rig(memory(), 1);
+    let rig = rig(memory(), 1).await;
     rig.gate.add_permits(10);
     let mut slow = step("a", "slow", json!({ "failures": 2 }));
     slow.retry = RetryPolicy {
@@ -107,7 +107,7 @@ async fn a_retry_waits_for_its_time_and_then_succeeds() {
 #[tokio::test]
 async fn a_failed_commit_tells_the_caller_and_starts_nothing() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 1);
+    let rig = rig(store.clone(), 1).await;
     store.fail.store(1, Ordering::SeqCst);
     let refused = rig
         .engine
@@ -125,7 +125,7 @@ async fn a_failed_commit_tells_the_caller_and_starts_nothing() {
 #[tokio::test]
 async fn an_answer_that_could_not_be_stored_is_offered_again() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 1);
+    let rig = rig(store.clone(), 1).await;
     let run = start(
         &rig.engine,
         begin(vec![step("a", "slow", json!({})), step("b", "noop", json!(1))]),
@@ -141,7 +141,7 @@ async fn an_answer_that_could_not_be_stored_is_offered_again() {
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 2);
+    let rig = rig(store.clone(), 2).await;
     let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
     until(&rig.engine, run, |state| state.claims() == 1).await;
     store.execute_then_fail.store(1, Ordering::SeqCst);
@@ -170,7 +170,7 @@ async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
 #[tokio::test]
 async fn sixty_four_starts_under_one_key_make_one_run() {
     let store = memory();
-    let rig = Arc::new(rig(Arc::clone(&store), 1));
+    let rig = Arc::new(rig(Arc::clone(&store), 1).await);
     let key = Idempotency {
         scope: "start".into(),
         key: "k".into(),
@@ -204,11 +204,11 @@ async fn sixty_four_starts_under_one_key_make_one_run() {
 #[tokio::test]
 async fn what_a_dead_process_held_is_made_again_under_a_new_attempt() {
     let store = memory();
-    let first = rig(Arc::clone(&store), 2);
+    let first = rig(Arc::clone(&store), 2).await;
     let run = start(&first.engine, begin(vec![step("a", "slow", json!({}))])).await;
     until(&first.engine, run, |state| state.claims() == 1).await;
     // The first process is not shut down: it is as good as dead, and its attempt never answers.
-    let second = rig(Arc::clone(&store), 2);
+    let second = rig(Arc::clone(&store), 2).await;
     second.gate.add_permits(1);
     let state = ended(&second.engine, run).await;
     assert_eq!((state.status, state.nodes[0].attempt), (RunStatus::Complete, 2));
@@ -222,12 +222,12 @@ async fn what_a_dead_process_held_is_made_again_under_a_new_attempt() {
 #[tokio::test]
 async fn queued_steps_of_a_stopped_process_are_claimed_by_the_next() {
     let store = Faulty::new(memory());
-    let first = rig(store.clone(), 1);
+    let first = rig(store.clone(), 1).await;
     let steps = (0..5).map(|nth| step(&format!("s{nth}"), "slow", json!({}))).collect();
     let run = start(&first.engine, begin(steps)).await;
     until(&first.engine, run, |state| state.claims() == 1).await;
     first.engine.shutdown().await;
-    let second = rig(store, 2);
+    let second = rig(store, 2).await;
     second.gate.add_permits(5);
     let state = ended(&second.engine, run).await;
     assert_eq!(state.status, RunStatus::Complete);
@@ -236,7 +236,7 @@ async fn queued_steps_of_a_stopped_process_are_claimed_by_the_next() {
 #[tokio::test]
 async fn a_shutdown_lets_running_attempts_end_and_stores_what_they_say() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 1);
+    let rig = rig(store.clone(), 1).await;
     let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
     until(&rig.engine, run, |state| state.claims() == 1).await;
     let (gate, engine) = (Arc::clone(&rig.gate), rig.engine);
@@ -250,7 +250,7 @@ async fn a_shutdown_lets_running_attempts_end_and_stores_what_they_say() {
 
 #[tokio::test]
 async fn a_cancelled_attempt_is_dropped_and_its_slot_is_free_again() {
-    let rig = rig(memory(), 1);
+    let rig = rig(memory(), 1).await;
     let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
     until(&rig.engine, run, |state| state.claims() == 1).await;
     let cancel = Command::Cancel { by: None, reason: None };
@@ -263,7 +263,7 @@ async fn a_cancelled_attempt_is_dropped_and_its_slot_is_free_again() {
 
 #[tokio::test]
 async fn an_executor_that_panics_fails_its_step_and_nothing_else() {
-    let rig = rig(memory(), 1);
+    let rig = rig(memory(), 1).await;
     let run = start(&rig.engine, begin(vec![step("a", "noop", json!("panic"))])).await;
     let state = ended(&rig.engine, run).await;
     assert_eq!(state.status, RunStatus::Error);
@@ -274,7 +274,7 @@ async fn an_executor_that_panics_fails_its_step_and_nothing_else() {
 
 #[tokio::test]
 async fn another_namespace_sees_no_run() {
-    let rig = rig(memory(), 1);
+    let rig = rig(memory(), 1).await;
     let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
     let foreign = "other".into();
     assert!(matches!(
@@ -290,7 +290,7 @@ async fn another_namespace_sees_no_run() {
 #[tokio::test]
 async fn an_idle_engine_makes_no_commits_and_a_wait_step_wakes_it() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 1);
+    let rig = rig(store.clone(), 1).await;
     let wait = step("a", "wait", json!({ "ms": 60 }));
     let run = start(&rig.engine, begin(vec![wait])).await;
     assert_eq!(ended(&rig.engine, run).await.status, RunStatus::Complete);
@@ -301,7 +301,7 @@ async fn an_idle_engine_makes_no_commits_and_a_wait_step_wakes_it() {
 #[tokio::test]
 async fn a_store_that_refuses_for_good_is_reported_as_fatal_with_its_reason() {
     let store = Faulty::new(memory());
-    let rig = rig(store.clone(), 1);
+    let rig = rig(store.clone(), 1).await;
     store.refuse.store(1, Ordering::SeqCst);
     let refused = rig
         .engine

@@ -20,6 +20,7 @@ mod read;
 mod sql;
 mod store;
 mod tally;
+mod transfer;
 mod write;
 mod writer;
 

@@ -12,7 +12,10 @@ use crate::error::Result;
 /// Marks the file as Quintet's: `Qntt`.
 const APPLICATION: i64 = 0x516e_7474;
 
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_origin.sql"),
+];
 
 /// The schema version of this program.
 pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
@@ -30,7 +33,12 @@ pub fn migrate(connection: &mut Connection) -> Result<()> {
     if found == 0 {
         refuse_foreign(connection)?;
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+    apply(connection, MIGRATIONS)
+}
+
+fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+    let found = version(connection)?;
+    for (index, migration) in migrations.iter().enumerate().skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
@@ -77,11 +85,11 @@ mod tests {
         let mut fresh = Connection::open_in_memory().unwrap();
         migrate(&mut fresh).unwrap();
         let mut upgraded = Connection::open_in_memory().unwrap();
-        for (index, migration) in MIGRATIONS.iter().enumerate() {
-            upgraded.execute_batch(migration).unwrap();
-            upgraded.pragma_update(None, "user_version", index as i64 + 1).unwrap();
-            // Starting the program between two upgrades changes nothing that the later ones rely on.
-            migrate(&mut upgraded).unwrap();
+        for known in 1..=MIGRATIONS.len() {
+            // What the program of that time did at each start.
+            apply(&mut upgraded, &MIGRATIONS[..known]).unwrap();
+            apply(&mut upgraded, &MIGRATIONS[..known]).unwrap();
+            assert_eq!(version(&upgraded).unwrap() as usize, known);
         }
         assert_eq!(dump(&fresh), dump(&upgraded));
         assert_eq!(version(&upgraded).unwrap(), SCHEMA);

@@ -55,6 +55,20 @@ statements! {
     RUNS_RESCHEDULE = "runs/reschedule",
     RUNS_SETTLE = "runs/settle",
     RUNS_WAKE = "runs/wake",
+    TRANSFER_ADVANCE = "transfer/advance",
+    TRANSFER_BEGIN = "transfer/begin",
+    TRANSFER_COUNTS = "transfer/counts",
+    TRANSFER_FINISH = "transfer/finish",
+    TRANSFER_HISTORY = "transfer/history",
+    TRANSFER_KEYS = "transfer/keys",
+    TRANSFER_MESSAGES = "transfer/messages",
+    TRANSFER_ORIGIN = "transfer/origin",
+    TRANSFER_PLANS = "transfer/plans",
+    TRANSFER_PUT_MESSAGE = "transfer/put_message",
+    TRANSFER_QUEUE = "transfer/queue",
+    TRANSFER_RUNS = "transfer/runs",
+    TRANSFER_VERSIONS = "transfer/versions",
+    TRANSFER_WORKFLOWS = "transfer/workflows",
     WORKFLOWS_CURRENT = "workflows/current",
     WORKFLOWS_DELETE = "workflows/delete",
     WORKFLOWS_DELETE_VERSIONS = "workflows/delete_versions",
@@ -131,6 +145,9 @@ mod tests {
         "runs/count",
         "queue/count",
         "outbox/count",
+        // Once per move; the first stops at the first row that there is.
+        "transfer/begin",
+        "transfer/counts",
     ];
 
     #[test]
@@ -179,6 +196,11 @@ mod tests {
                 "SEARCH idempotency USING PRIMARY KEY (namespace=? AND scope=? AND key=?)",
             ),
             ("outbox/due", "SEARCH outbox USING INDEX outbox_heads (due_at<?)"),
+            (
+                "transfer/history",
+                "SEARCH history USING INDEX history_in_order ((run,seq)>(?,?))",
+            ),
+            ("transfer/runs", "SEARCH runs USING PRIMARY KEY (id>?)"),
             ("outbox/delete", "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"),
         ];
         for (path, step) in expected {

@@ -8,8 +8,8 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Commit, DueRun, IdempotencyRecord, OutboxEntry, QueueEntry, RunFilter, RunPage, RunRow, Store, StoreError,
-    StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
+    Claim, Commit, DueRun, Head, IdempotencyRecord, OutboxEntry, QueueEntry, RunFilter, RunPage, RunRow, Store,
+    StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
 
 use crate::connect::{self, Synchronous};
@@ -20,7 +20,7 @@ use crate::migrate::SCHEMA;
 use crate::read::{self, Reader};
 use crate::tally::Tally;
 use crate::writer::Writer;
-use crate::{backup, place, write};
+use crate::{backup, place, transfer, write};
 
 /// Runs removed by one transaction of retention: commits wait no longer than that takes.
 const PRUNED_AT_ONCE: usize = 100;
@@ -43,12 +43,21 @@ impl Default for Options {
     }
 }
 
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Everything that a store is for; half a store is refused.
+    Work,
+    /// To be moved.
+    Transfer,
+}
+
 /// The embedded store. Close it before it is dropped: dropping waits for its threads.
 pub struct SqliteStore {
     path: PathBuf,
     options: Options,
     readers: Lane<Reader>,
-    writer: Lane<Writer>,
+    pub(crate) writer: Lane<Writer>,
     meters: Arc<Meters>,
     tally: Arc<Tally>,
 }
@@ -60,9 +69,13 @@ impl SqliteStore {
     /// [`StoreError::Refused`] when another process has it, or its schema is newer than this program;
     /// [`StoreError::Corrupt`] when the file is damaged or no database.
     pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        Self::open_as(path, options, Purpose::Work)
+    }
+
+    pub(crate) fn open_as(path: &Path, options: Options, purpose: Purpose) -> Result<Self, StoreError> {
         let path = canonical(path)?;
         place::warn_if_remote(&path);
-        let opened = Self::open_canonical(path.clone(), options);
+        let opened = Self::open_canonical(path.clone(), options, purpose);
         opened.map_err(|error| at_path(&path, error.into()))
     }
 
@@ -76,13 +89,17 @@ impl SqliteStore {
         Self::open(&dir.join("quintet.db"), Options::default())
     }
 
-    fn open_canonical(path: PathBuf, options: Options) -> Result<Self> {
+    fn open_canonical(path: PathBuf, options: Options, purpose: Purpose) -> Result<Self> {
         let (meters, tally) = (Arc::new(Meters::default()), Arc::new(Tally::default()));
         let writer = Writer::open(path.clone(), options.synchronous, meters.clone(), tally.clone())?;
         let readers: Result<Vec<Reader>> = (0..options.read_connections.max(1))
             .map(|_| connect::reader(&path).map(Reader::new))
             .collect();
-        let readers = Lane::start("quintet-sqlite-reader", readers?)?;
+        let readers = readers?;
+        if let (Purpose::Work, Some(reader)) = (purpose, readers.first()) {
+            transfer::origin(reader)?.refuse_unfinished()?;
+        }
+        let readers = Lane::start("quintet-sqlite-reader", readers)?;
         let writer = Lane::start("quintet-sqlite-writer", vec![writer])?;
         Ok(Self {
             path,
@@ -104,7 +121,7 @@ impl SqliteStore {
         &self.path
     }
 
-    async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
+    pub(crate) async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T> + Send + 'static,
@@ -183,8 +200,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
-        self.read(move |reader| read::runs::due(reader, now, limit)).await
+    async fn due(&self, claim: Claim, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        self.read(move |reader| read::runs::due(reader, claim.now, limit)).await
     }
 
     async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
@@ -198,14 +215,19 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+    async fn claimed(&self, _alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         self.read(move |reader| read::runs::claimed(reader, after, limit)).await
     }
 
-    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+    async fn queued(&self, actions: &[String], _claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
         let actions = actions.to_vec();
         self.read(move |reader| read::queue::queued(reader, &actions, limit))
             .await
+    }
+
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<Head>, StoreError> {
+        let runs = runs.to_vec();
+        self.read(move |reader| read::runs::heads(reader, &runs)).await
     }
 
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
@@ -260,8 +282,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.read(move |reader| read::outbox::due(reader, now, limit)).await
+    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.read(move |reader| read::outbox::due(reader, claim.now, limit))
+            .await
     }
 
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
@@ -310,6 +333,7 @@ impl Store for SqliteStore {
             kind: "sqlite".to_owned(),
             schema: SCHEMA,
             durability: self.options.synchronous.sentence().to_owned(),
+            warnings: Vec::new(),
             runs: self.tally.runs().unwrap_or_default(),
             queued,
             outbox,

@@ -176,6 +176,11 @@ impl Tx<'_> {
         self.last_message.get()
     }
 
+    /// A message came with the id that it has.
+    pub fn keep_message(&self, id: i64) {
+        self.last_message.set(self.last_message.get().max(id));
+    }
+
     /// A run entered or left a state.
     pub fn count(&self, status: RunStatus, by: i64) {
         self.numbers.borrow_mut()[usize::from(status.number())] += by;

@@ -8,6 +8,8 @@ use quintet_core::machine::RunStatus;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
+use crate::node::{NoticeWrite, WorkflowPin};
+
 /// A batch of units, applied in one transaction. A unit that meets a conflict is left out, with a typed
 /// result; the others are applied.
 #[derive(Debug, Clone)]
@@ -29,6 +31,10 @@ pub struct Unit {
     pub runs: Vec<RunWrite>,
     /// Messages to the outside.
     pub outbox: Vec<OutboxWrite>,
+    /// Workflows whose versions the unit counts on.
+    pub pins: Vec<WorkflowPin>,
+    /// Words to other nodes; a store that one process owns leaves them out.
+    pub notices: Vec<NoticeWrite>,
 }
 
 /// One run's part of a unit.
@@ -148,4 +154,7 @@ pub enum UnitResult {
     Conflict(RunId),
     /// The idempotency key was used before; nothing of the unit is stored.
     Duplicate(IdempotencyRecord),
+    /// A workflow that the unit counts on has another version by now, or is gone; nothing of the unit is stored.
+    /// Told only of a key that was not used before.
+    Outdated(WorkflowPin),
 }

@@ -16,7 +16,9 @@ pub mod outbox;
 pub mod queue;
 pub mod retention;
 pub mod runs;
+pub mod shared;
 pub mod support;
+pub mod transfer;
 pub mod wakes;
 pub mod workflows;
 
@@ -78,6 +80,7 @@ macro_rules! conformance {
                 an_empty_commit_answers_nothing,
                 a_unit_without_runs_is_applied,
                 of_many_writers_with_one_expectation_exactly_one_wins,
+                a_unit_that_counts_on_another_version_of_a_workflow_is_outdated,
             }
             idempotency {
                 a_key_used_before_is_a_duplicate_with_the_first_record,
@@ -111,6 +114,7 @@ macro_rules! conformance {
                 loading_gives_the_whole_history,
                 a_plan_is_found_by_its_digest,
                 storing_a_plan_again_is_no_conflict,
+                heads_tell_how_far_runs_have_come,
             }
             wakes {
                 due_runs_come_earliest_first_up_to_a_limit,
@@ -191,6 +195,34 @@ macro_rules! conformance {
     };
 }
 
+/// The cases for stores that several nodes share.
+#[macro_export]
+macro_rules! conformance_shared {
+    ($open:ident) => {
+        $crate::conformance_cases! { $open;
+            shared {
+                a_taken_step_is_not_shown_to_others_until_the_claim_ends,
+                its_own_owner_is_shown_a_taken_step_again,
+                putting_a_taken_step_again_frees_it,
+                a_taken_timer_is_not_shown_to_others_until_the_run_moves,
+                a_taken_message_is_not_shown_to_others_until_it_failed,
+                of_many_claimers_each_step_goes_to_one,
+                a_node_that_beats_is_listed_as_it_is,
+                a_lease_that_runs_is_not_taken_over,
+                a_lease_that_ran_out_is_renewed_if_nobody_took_it_over,
+                a_node_that_was_taken_over_is_refused_until_it_is_another,
+                a_node_that_was_forgotten_has_nothing_to_renew,
+                of_many_that_take_over_exactly_one_does,
+                a_take_over_that_was_not_finished_is_taken_over,
+                a_beat_tells_what_waits_and_is_not_taken_by_others,
+                a_notice_is_told_once_to_whom_it_is_for,
+                runs_that_only_living_owners_hold_need_not_be_listed,
+                hinting_never_waits_and_never_fails,
+            }
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_cases {
@@ -201,6 +233,32 @@ macro_rules! conformance_cases {
                 let fixture = super::$open();
                 $crate::conformance::$module::$case(fixture.store.clone()).await;
             })*
+        })*
+    };
+}
+
+/// The cases for stores that can be moved; takes the name of a function `fn() -> transfer::Fixture`.
+#[macro_export]
+macro_rules! conformance_transfer {
+    ($open:ident) => {
+        $crate::conformance_transfer! { $open;
+            everything_comes_over_and_answers_the_same,
+            a_moved_store_can_be_moved_on,
+            an_empty_store_can_be_moved,
+            a_move_goes_on_wherever_it_stopped,
+            a_page_ends_at_either_limit_and_has_one_record_at_least,
+            a_target_with_something_in_it_is_refused,
+            a_target_of_another_source_is_refused,
+            half_a_store_is_no_source,
+            of_two_moves_at_the_same_time_one_is_refused,
+            a_record_that_differs_is_named_and_the_target_stays_closed,
+            new_messages_have_higher_numbers_than_moved_ones,
+        }
+    };
+    ($open:ident; $($case:ident,)*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            $crate::conformance::transfer::$case($open).await;
         })*
     };
 }

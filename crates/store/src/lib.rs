@@ -9,8 +9,10 @@ mod check;
 mod commit;
 mod error;
 mod memory;
+mod node;
 mod query;
 mod traits;
+pub mod transfer;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -21,6 +23,7 @@ pub use commit::{
 };
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use node::{Beat, Claim, Head, NodeBeat, NodeRow, Notice, NoticeWrite, WorkflowPin};
 pub use query::{
     DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,

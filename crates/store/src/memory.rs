@@ -4,6 +4,7 @@
 //! All of it lies in ordered maps under one lock, every query looks at everything, and no answer is derived from
 //! a second copy of a fact. Nothing survives the process, so it also serves tests of the engine.
 
+mod nodes;
 mod outbox;
 mod runs;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use quintet_core::time::Time;
 
 use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
+use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow, NoticeWrite};
 use crate::query::{
     DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
@@ -29,9 +31,17 @@ use crate::query::{
 use crate::traits::Store;
 
 /// A store in memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    /// Where several nodes share it.
+    shared: Option<Shared>,
+}
+
+/// What only a shared store has.
+struct Shared {
+    clock: Box<dyn Fn() -> Time + Send + Sync>,
+    hints: tokio::sync::Notify,
 }
 
 #[derive(Debug, Default)]
@@ -47,12 +57,36 @@ struct State {
     last_message: i64,
     /// By namespace and id.
     workflows: BTreeMap<(Arc<str>, Arc<str>), Workflow>,
+    /// By owner.
+    nodes: BTreeMap<u64, Node>,
+    notices: Vec<NoticeWrite>,
 }
 
 #[derive(Debug)]
 struct Run {
     row: RunRow,
     commits: Vec<StoredCommit>,
+    taken: Taken,
+}
+
+/// Who has taken something, and until when.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken(Option<(u64, Time)>);
+
+impl Taken {
+    fn by(claim: Claim) -> Self {
+        Self(Some((claim.owner, claim.until)))
+    }
+
+    fn is_free_for(self, owner: u64, now: Time) -> bool {
+        self.0.is_none_or(|(by, until)| by == owner || until <= now)
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    row: NodeRow,
+    taken: Taken,
 }
 
 #[derive(Debug)]
@@ -60,6 +94,7 @@ struct Waiting {
     namespace: Arc<str>,
     action: Arc<str>,
     priority: i32,
+    taken: Taken,
 }
 
 #[derive(Debug)]
@@ -73,6 +108,7 @@ struct Message {
     entry: OutboxEntry,
     due_at: Time,
     dead: bool,
+    taken: Taken,
 }
 
 #[derive(Debug)]
@@ -82,9 +118,28 @@ struct Workflow {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store of one process.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that several nodes share, with its clock.
+    pub fn shared(clock: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        let shared = Shared {
+            clock: Box::new(clock),
+            hints: tokio::sync::Notify::new(),
+        };
+        Self {
+            shared: Some(shared),
+            ..Self::default()
+        }
+    }
+
+    fn clock(&self) -> Result<Time, StoreError> {
+        let shared = self.shared.as_ref();
+        shared
+            .map(|shared| (shared.clock)())
+            .ok_or_else(|| StoreError::Internal("only one node uses this store".to_owned()))
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -160,8 +215,8 @@ impl Store for MemoryStore {
         Ok(finished)
     }
 
-    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
-        Ok(self.state()?.due(now, limit))
+    async fn due(&self, claim: Claim, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        Ok(self.state()?.due(claim, limit))
     }
 
     async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
@@ -174,12 +229,13 @@ impl Store for MemoryStore {
             let run = state.runs.get_mut(id);
             if let Some(run) = run.filter(|run| run.row.version == *version && run.row.finished_at.is_none()) {
                 run.row.wake_at = *wake_at;
+                run.taken = Taken::default();
             }
         }
         Ok(())
     }
 
-    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+    async fn claimed(&self, _alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         let state = self.state()?;
         let claimed = state
             .live()
@@ -187,8 +243,8 @@ impl Store for MemoryStore {
         Ok(claimed.take(limit).map(runs::due_run).collect())
     }
 
-    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        Ok(self.state()?.queued(actions, limit))
+    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        Ok(self.state()?.queued(actions, claim, limit))
     }
 
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
@@ -236,8 +292,8 @@ impl Store for MemoryStore {
         Ok(self.state()?.workflows.remove(&(namespace.into(), id.into())).is_some())
     }
 
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        Ok(self.state()?.messages_due(now, limit))
+    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        Ok(self.state()?.messages_due(claim, limit))
     }
 
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
@@ -254,6 +310,7 @@ impl Store for MemoryStore {
         let mut state = self.state()?;
         if let Some(message) = state.outbox.get_mut(&id).filter(|message| !message.dead) {
             message.entry.attempts += 1;
+            message.taken = Taken::default();
             match retry_at {
                 Some(at) => message.due_at = at,
                 None => message.dead = true,
@@ -278,5 +335,53 @@ impl Store for MemoryStore {
     async fn close(&self) -> Result<(), StoreError> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    async fn beat(&self, beat: &NodeBeat) -> Result<Beat, StoreError> {
+        let now = self.clock()?;
+        Ok(self.state()?.beat(beat, now))
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(self.state()?.node_rows())
+    }
+
+    async fn take_over(&self, dead: u64, by: u64, lease_ms: u64) -> Result<bool, StoreError> {
+        let now = self.clock()?;
+        Ok(self.state()?.take_over(dead, by, now, lease_ms))
+    }
+
+    async fn forget_node(&self, owner: u64) -> Result<(), StoreError> {
+        self.state()?.forget_node(owner);
+        Ok(())
+    }
+
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<Head>, StoreError> {
+        let state = self.state()?;
+        let found = runs.iter().filter_map(|id| state.runs.get(id));
+        Ok(found
+            .map(|run| Head {
+                id: run.row.id,
+                version: run.row.version,
+                status: run.row.status,
+            })
+            .collect())
+    }
+
+    fn hint(&self) {
+        if let Some(shared) = &self.shared {
+            shared.hints.notify_waiters();
+        }
+    }
+
+    async fn hinted(&self) {
+        match &self.shared {
+            Some(shared) => shared.hints.notified().await,
+            None => std::future::pending().await,
+        }
     }
 }

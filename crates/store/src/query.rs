@@ -155,6 +155,8 @@ pub struct StoreStatus {
     pub schema: u32,
     /// What an acknowledged commit survives, in words.
     pub durability: String,
+    /// Settings under which an acknowledged step could be lost, each a sentence that says what to change.
+    pub warnings: Vec<String>,
     /// Number of runs by state.
     pub runs: Vec<(RunStatus, u64)>,
     /// Steps that wait for an executor.

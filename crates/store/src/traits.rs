@@ -7,6 +7,7 @@ use quintet_core::time::Time;
 
 use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
+use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow};
 use crate::query::{
     DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
@@ -50,8 +51,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a finished run with its history; false when there is no such finished run.
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError>;
 
-    /// Unfinished runs whose `wake_at` is at or before `now`, earliest first, of all namespaces.
-    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError>;
+    /// Unfinished runs whose `wake_at` is at or before `claim.now`, earliest first, of all namespaces. Each is
+    /// taken for the claim's time, or until it moves or is rescheduled.
+    async fn due(&self, claim: Claim, limit: usize) -> Result<Vec<DueRun>, StoreError>;
 
     /// The earliest `wake_at` of all unfinished runs.
     async fn next_wake(&self) -> Result<Option<Time>, StoreError>;
@@ -62,13 +64,13 @@ pub trait Store: Send + Sync + 'static {
     /// would return it for ever. No history entry, and the version stays.
     async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError>;
 
-    /// Unfinished runs with `claims > 0`, by id above `after`, of all namespaces: after a restart, those
-    /// whose attempts the dead process held.
-    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError>;
+    /// Unfinished runs with `claims > 0`, by id above `after`, of all namespaces: all those of whose attempts
+    /// some are held by an owner that is not in `alive`. Others may be among them.
+    async fn claimed(&self, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError>;
 
-    /// Steps that wait for an executor of one of `actions`: highest priority first, then oldest run first.
-    /// An entry may be returned again until a commit removes it.
-    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+    /// Steps that wait for an executor of one of `actions`: highest priority first, then oldest run first. Each
+    /// is taken for the claim's time; a commit removes it.
+    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// JSON of a plan's spec.
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError>;
@@ -103,11 +105,12 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a workflow with its versions; its runs stay. False when there is none.
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError>;
 
-    /// For each target and key, the oldest undelivered message, if it is due; the longest due first.
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// For each target and key, the oldest undelivered message, if it is due; the longest due first. Each is
+    /// taken for the claim's time, or until its delivery succeeded or failed.
+    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError>;
 
     /// When the next message is due, `None` when nothing is left to deliver. A message behind another one of
-    /// its target and key waits for that one and does not count.
+    /// its target and key waits for that one and does not count; whether one is taken does not matter.
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError>;
 
     /// Forgets delivered messages.
@@ -128,4 +131,48 @@ pub trait Store: Send + Sync + 'static {
 
     /// Flushes and closes; further calls are [`StoreError::Refused`], but closing again is fine.
     async fn close(&self) -> Result<(), StoreError>;
+
+    /// Whether several nodes may work on it at a time. The methods below are for such stores alone.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Renews a node's lease, or begins it, and tells what the node may have missed.
+    async fn beat(&self, beat: &NodeBeat) -> Result<Beat, StoreError> {
+        let _ = beat;
+        Err(alone())
+    }
+
+    /// All nodes, by owner.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes over what `dead` held, for `lease_ms`, if its lease has run out and no other node is at it. True for
+    /// exactly one of many that ask at the same time.
+    async fn take_over(&self, dead: u64, by: u64, lease_ms: u64) -> Result<bool, StoreError> {
+        let _ = (dead, by, lease_ms);
+        Err(alone())
+    }
+
+    /// Forgets a node: one that leaves and holds nothing any more, or one whose attempts have been taken over.
+    async fn forget_node(&self, owner: u64) -> Result<(), StoreError> {
+        let _ = owner;
+        Err(alone())
+    }
+
+    /// How far these runs have come, in any order; unknown ones are left out.
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<Head>, StoreError>;
+
+    /// Tells the other nodes that there is something to look at. It may get lost: looking is what counts.
+    fn hint(&self) {}
+
+    /// Waits for another node's hint.
+    async fn hinted(&self) {
+        std::future::pending().await
+    }
+}
+
+fn alone() -> StoreError {
+    StoreError::Internal("only one node uses this store".to_owned())
 }

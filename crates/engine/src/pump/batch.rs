@@ -1,30 +1,37 @@
 //! Deciding a batch: from requests to one commit.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use quintet_core::apply::seal;
 use quintet_core::command::Command;
 use quintet_core::effect::{Cx, Effect};
 use quintet_core::event::{Event, Meta};
 use quintet_core::id::RunId;
+use quintet_core::outcome::Token;
 use quintet_core::state::RunState;
 use quintet_core::step::{StepError, start, step};
 use quintet_store::{
-    Commit, IdempotencyRecord, IdempotencyWrite, PlanWrite, QueueChange, RunRow, RunWrite, StoreError, Unit,
+    Commit, IdempotencyRecord, IdempotencyWrite, NoticeWrite, PlanWrite, QueueChange, RunRow, RunWrite, StoreError,
+    Unit, WorkflowPin,
 };
 
 use tracing::Instrument;
 
 use super::Pump;
 use crate::error::EngineError;
-use crate::registry::Slots;
+use crate::load;
 use crate::request::{Applied, Idempotency, Reply, Request, StartRun, Started};
+use crate::scout::Ticket;
 
 /// How long an idempotency key is remembered, in milliseconds: seven days.
 const IDEMPOTENCY_TTL_MS: u64 = 7 * 86_400_000;
+/// Runs loaded at a time.
+const LOADS: usize = 64;
+
+type Loaded = Result<Option<Arc<RunState>>, StoreError>;
 
 /// A run that the batch touches.
 pub(super) struct Moved {
@@ -46,6 +53,15 @@ pub(super) struct Asked {
     pub reply: Option<Reply<Applied>>,
     pub tries: u8,
     pub result: Result<bool, EngineError>,
+    /// Goes back when this is done with.
+    pub ticket: Option<Ticket>,
+}
+
+impl Asked {
+    /// Whether no commit carries it.
+    pub fn did_nothing(&self) -> bool {
+        matches!(self.result, Ok(false) | Err(EngineError::Rejected(_)))
+    }
 }
 
 /// A start of the batch.
@@ -63,6 +79,8 @@ pub(super) struct Batch {
     pub moved: HashMap<RunId, Moved>,
     pub order: Vec<RunId>,
     pub asked: Vec<Asked>,
+    /// Runs that were read for this batch: other nodes cannot have moved them long ago.
+    pub fresh: HashSet<RunId>,
 }
 
 impl Moved {
@@ -82,13 +100,15 @@ impl Moved {
 impl Pump {
     /// Decides, commits and answers everything in `local`. False when the store failed.
     pub(super) async fn process(&mut self) -> bool {
-        let requests: Vec<Request> = self.local.drain(..).collect();
+        let requests = self.take_local();
         let meta = Meta {
             at: self.shared.clock.now(),
-            owner: self.shared.owner,
+            owner: self.shared.owner(),
         };
-        self.load_missing(&requests).await;
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            fresh: self.load_missing(&requests).await,
+            ..Batch::default()
+        };
         let decided = requests.len();
         for request in requests {
             self.decide(&mut batch, request, meta);
@@ -118,24 +138,73 @@ impl Pump {
         }
     }
 
-    /// Loads the runs that the batch is about and that are not in memory.
-    async fn load_missing(&mut self, requests: &[Request]) {
+    /// The requests at hand; those about lost attempts with what this loop really holds.
+    fn take_local(&mut self) -> Vec<Request> {
+        let is_recovery = |request: &Request| matches!(request, Request::Recover { .. });
+        if !self.local.iter().any(is_recovery) {
+            return self.local.drain(..).collect();
+        }
+        let held = Arc::new(self.held());
+        let me = self.shared.owner();
+        let known = |request| match request {
+            Request::Recover {
+                namespace,
+                run,
+                alive,
+                as_of,
+                ticket,
+            } => {
+                let mut alive = alive.to_vec();
+                alive.push(me);
+                let held = Arc::clone(&held);
+                Request::found(namespace, run, Command::Recover { alive, held, as_of }, ticket)
+            }
+            other => other,
+        };
+        self.local.drain(..).map(known).collect()
+    }
+
+    /// Attempts that this loop really holds: those under way, and those whose answers are still to be stored. An
+    /// attempt leaves the first set only after its answer is in the channel, so looking at the sets in this order
+    /// misses none.
+    fn held(&mut self) -> HashSet<Token> {
+        let mut held = self.dispatcher.held();
+        while let Ok(request) = self.urgent.try_recv() {
+            self.local.push_back(request);
+        }
+        held.extend(self.local.iter().filter_map(|request| match request {
+            Request::Command {
+                command: Command::Complete { token, .. },
+                ..
+            } => Some(*token),
+            _ => None,
+        }));
+        held
+    }
+
+    /// Loads the runs that the batch is about and that are not in memory, and brings those up to date about which
+    /// there is a doubt. Says which ones it read.
+    async fn load_missing(&mut self, requests: &[Request]) -> HashSet<RunId> {
         let mut wanted: HashSet<RunId> = HashSet::new();
-        let mut loads = FuturesUnordered::new();
+        let mut loads = Vec::new();
         for request in requests {
-            if let Request::Command { namespace, run, .. } = request
-                && !self.cache.contains(*run)
-                && wanted.insert(*run)
-            {
-                let (shared, namespace, run) = (Arc::clone(&self.shared), Arc::clone(namespace), *run);
-                loads.push(async move { (run, shared.load(&namespace, run).await) });
+            let (namespace, run, is_doubtful) = match request {
+                Request::Command {
+                    namespace, run, tries, ..
+                } => (namespace, *run, *tries > 0),
+                Request::Look { namespace, run } => (namespace, *run, true),
+                _ => continue,
+            };
+            if (is_doubtful || !self.cache.contains(run)) && wanted.insert(run) {
+                loads.push(self.read(namespace, run));
             }
         }
+        let mut loads = futures_util::stream::iter(loads).buffer_unordered(LOADS);
         while let Some((run, loaded)) = loads.next().await {
             match loaded {
                 Ok(Some(state)) => {
                     self.shared.metrics.runs_loaded.inc();
-                    self.cache.force(Arc::new(state));
+                    self.cache.force(state);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -143,6 +212,19 @@ impl Pump {
                     self.unloadable.insert(run, EngineError::from(error));
                 }
             }
+        }
+        wanted
+    }
+
+    /// Reads a run, or what is new of one that is in memory.
+    fn read(&mut self, namespace: &Arc<str>, run: RunId) -> impl Future<Output = (RunId, Loaded)> + use<> {
+        let (shared, namespace, known) = (Arc::clone(&self.shared), Arc::clone(namespace), self.cache.take(run));
+        async move {
+            let loaded = match known {
+                Some(state) => load::catch_up(shared.store.as_ref(), state).await.map(Some),
+                None => shared.load(&namespace, run).await.map(|state| state.map(Arc::new)),
+            };
+            (run, loaded)
         }
     }
 
@@ -162,6 +244,7 @@ impl Pump {
                 command,
                 reply,
                 tries,
+                ticket,
             } => {
                 let mut asked = Asked {
                     namespace,
@@ -170,6 +253,7 @@ impl Pump {
                     reply,
                     tries,
                     result: Ok(false),
+                    ticket,
                 };
                 asked.result = self.decide_command(batch, &asked, meta);
                 batch.asked.push(asked);
@@ -179,8 +263,21 @@ impl Pump {
                 let known = self.cache.get(run).filter(|state| state.created.namespace == namespace);
                 let _ = reply.send(known.cloned());
             }
-            Request::Nudge => {}
+            Request::Look { run, .. } => self.look(batch, run),
+            Request::Recover { .. } | Request::Nudge => {}
         }
+    }
+
+    /// Stops the attempts of a run that another node has called off.
+    fn look(&self, batch: &Batch, run: RunId) {
+        let state = match batch.moved.get(&run) {
+            Some(moved) => Some(&moved.state),
+            None => self.cache.get(run),
+        };
+        self.dispatcher.cancel_lost(run, |token| {
+            let node = state.and_then(|state| state.nodes.get(token.node as usize));
+            node.is_some_and(|node| node.is_claimed() && node.attempt == token.attempt)
+        });
     }
 
     fn decide_start(
@@ -194,12 +291,12 @@ impl Pump {
         let shared = Arc::clone(&self.shared);
         let mut runs: Vec<Moved> = Vec::with_capacity(starts.len());
         for begin in starts {
-            let id = RunId::from_bits(self.ids.next_bits());
-            let mut slots = Slots(&shared.registry);
+            let id = self.ids.next_run();
+            let mut slots = shared.slots(meta.at);
             let mut cx = Cx {
                 now: meta.at,
                 owner: meta.owner,
-                ids: self.ids.as_mut(),
+                ids: &mut self.ids,
                 placement: &mut slots,
             };
             match start(id, Arc::clone(&begin.plan), begin.created(), &mut cx) {
@@ -248,11 +345,11 @@ impl Pump {
             return Err(EngineError::Internal("an invariant of the run is broken".to_owned()));
         }
         moved.ticked |= asked.command == Command::Tick;
-        let mut slots = Slots(&shared.registry);
+        let mut slots = shared.slots(meta.at);
         let mut cx = Cx {
             now: meta.at,
             owner: meta.owner,
-            ids: self.ids.as_mut(),
+            ids: &mut self.ids,
             placement: &mut slots,
         };
         match step(Arc::make_mut(&mut moved.state), asked.command.clone(), &mut cx) {
@@ -289,6 +386,7 @@ impl Pump {
                 if unit.plans.iter().all(is_new) {
                     unit.plans.extend(self.shared.plans.write_for(&moved.state.plan));
                 }
+                unit.pins.extend(self.pin(&moved.state));
                 self.write(&mut unit, moved, meta);
             }
             unit.idempotency = begun.idempotency.as_ref().map(|key| remember(key, &begun.runs, meta));
@@ -305,6 +403,17 @@ impl Pump {
         Commit { meta, units }
     }
 
+    /// Another node may have stored a newer version than the one that was found here.
+    fn pin(&self, state: &RunState) -> Option<WorkflowPin> {
+        let created = &state.created;
+        let is_pinned = self.shared.store.is_shared() && created.workflow_version > 0;
+        is_pinned.then(|| WorkflowPin {
+            namespace: Arc::clone(&created.namespace),
+            id: Arc::clone(&created.workflow),
+            version: created.workflow_version,
+        })
+    }
+
     fn write(&self, unit: &mut Unit, moved: &mut Moved, meta: Meta) {
         let state = Arc::make_mut(&mut moved.state);
         seal(state, meta);
@@ -318,6 +427,9 @@ impl Pump {
             .iter()
             .filter_map(|effect| queue_change(state, effect))
             .collect();
+        if self.shared.store.is_shared() {
+            unit.notices.extend(notices(state, &moved.effects, meta));
+        }
         unit.runs.push(RunWrite {
             expected: moved.expected,
             row: row_of(state),
@@ -325,6 +437,25 @@ impl Pump {
             queue,
         });
     }
+}
+
+/// Words to the owners of attempts that are called off.
+fn notices(state: &RunState, effects: &[Effect], meta: Meta) -> Vec<NoticeWrite> {
+    let owner = |effect: &Effect| match effect {
+        Effect::CancelAttempt(token) => state.nodes.get(token.node as usize).map(|node| node.owner),
+        _ => None,
+    };
+    let mut owners: Vec<u64> = effects
+        .iter()
+        .filter_map(owner)
+        .filter(|owner| *owner != meta.owner)
+        .collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
+        .into_iter()
+        .map(|owner| NoticeWrite { owner, run: state.id })
+        .collect()
 }
 
 fn remember(key: &Idempotency, runs: &[Moved], meta: Meta) -> IdempotencyWrite {

@@ -1,6 +1,6 @@
 //! After the commit: answers, effects, news for watchers. Or, when it failed, taking everything back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use quintet_core::command::Command;
@@ -9,6 +9,7 @@ use quintet_core::event::Event;
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::state::RunState;
+use quintet_core::time::Time;
 use quintet_store::{StoreError, UnitResult};
 
 use super::Pump;
@@ -22,28 +23,34 @@ const MAX_TRIES: u8 = 20;
 
 impl Pump {
     /// `results` has an entry for each start and for each run that has events, in the order of the commit.
-    pub(super) async fn settle(&mut self, batch: Batch, results: Vec<UnitResult>) {
+    pub(super) async fn settle(&mut self, mut batch: Batch, results: Vec<UnitResult>) {
         let mut results = results.into_iter();
         for begun in batch.begun {
             self.settle_start(begun, results.next());
         }
         let mut moved = batch.moved;
-        let mut conflicts = Vec::new();
+        let mut conflicts = HashSet::new();
+        let mut early = Vec::new();
         for run in batch.order {
             let Some(entry) = moved.get_mut(&run) else { continue };
             if entry.events.is_empty() {
-                self.keep_unchanged(entry).await;
+                early.extend(self.keep_unchanged(entry));
             } else if results.next() == Some(UnitResult::Applied) {
                 self.release(entry);
+                batch.fresh.insert(run);
             } else {
                 self.shared.metrics.conflicts.inc();
                 self.shared.give_back(&entry.effects);
-                conflicts.push(run);
+                conflicts.insert(run);
             }
         }
+        self.reschedule(&early).await;
         for asked in batch.asked {
             if conflicts.contains(&asked.run) {
                 self.ask_again(asked);
+            } else if self.shared.store.is_shared() && !batch.fresh.contains(&asked.run) && asked.did_nothing() {
+                // What was in memory may be old, and no commit has shown that it is not.
+                self.doubt(asked);
             } else {
                 self.answer(asked, &moved);
             }
@@ -52,19 +59,37 @@ impl Pump {
         self.shared.metrics.cached_runs.set(self.cache.len() as i64);
     }
 
-    /// A run that was looked at and not moved. If its timer was what woke it, the stored time was stale.
-    async fn keep_unchanged(&mut self, entry: &Moved) {
+    /// A run that was looked at and not moved. If its timer was what woke it, the stored time was stale: here is the
+    /// exact one.
+    fn keep_unchanged(&mut self, entry: &Moved) -> Option<(RunId, u64, Option<Time>)> {
         if entry.broken {
-            return;
+            return None;
         }
         let state = &entry.state;
-        if entry.ticked {
-            let exact = [(state.id, state.version, state.next_wake())];
-            if let Err(error) = self.shared.store.reschedule(&exact).await {
-                tracing::warn!(run = %state.id, error = %error, "a timer could not be moved");
-            }
-        }
         self.cache.put(Arc::clone(state));
+        if !entry.ticked || state.status.is_terminal() {
+            return None;
+        }
+        self.set_timer(state);
+        Some((state.id, state.version, state.next_wake()))
+    }
+
+    async fn reschedule(&self, exact: &[(RunId, u64, Option<Time>)]) {
+        if exact.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.store.reschedule(exact).await {
+            tracing::warn!(runs = exact.len(), error = %error, "timers could not be moved");
+        }
+    }
+
+    /// Sees to it that the run is looked at when its next timer is due.
+    fn set_timer(&mut self, state: &RunState) {
+        if self.shared.store.is_shared() {
+            self.timers.set(&state.created.namespace, state.id, state.next_wake());
+        } else if let Some(at) = state.next_wake() {
+            self.shared.wanted.wake_by(at);
+        }
     }
 
     fn settle_start(&mut self, begun: Begun, result: Option<UnitResult>) {
@@ -80,7 +105,10 @@ impl Pump {
                 let started = runs.iter().map(|moved| StartedRun {
                     id: moved.state.id,
                     created_at: Some(moved.state.created_at),
-                    watch: watch.then(|| self.shared.watchers.watch(moved.state.id)),
+                    watch: watch.then(|| {
+                        let namespace = &moved.state.created.namespace;
+                        self.shared.watchers.watch(namespace, moved.state.id)
+                    }),
                 });
                 Ok(Started {
                     runs: started.collect(),
@@ -101,6 +129,10 @@ impl Pump {
                 })
             }
             Some(UnitResult::Duplicate(_)) => Err(EngineError::IdempotencyMismatch),
+            Some(UnitResult::Outdated(pin)) => {
+                self.shared.workflows.forget(&pin.namespace, &pin.id);
+                Err(EngineError::WorkflowChanged(pin.id.to_string()))
+            }
             Some(UnitResult::Conflict(run)) => Err(EngineError::Internal(format!("{run} exists already"))),
             None => Err(EngineError::Internal("the store gave no answer".to_owned())),
         };
@@ -122,24 +154,30 @@ impl Pump {
     fn release(&mut self, moved: &mut Moved) {
         let state = &moved.state;
         self.count(state, &moved.events);
+        // A process that was stopped for a while wakes up here, with a commit that was made long ago.
+        let may_begin = self.shared.may_begin(self.shared.clock.now());
         for effect in moved.effects.drain(..) {
             match effect {
+                Effect::Dispatch(work) if !may_begin => {
+                    self.shared.give_back(&[Effect::Dispatch(work)]);
+                    self.shared.look_again();
+                }
                 Effect::Dispatch(work) => {
                     self.shared.metrics.attempts_started.inc();
                     self.local.extend(self.dispatcher.dispatch(*work));
                 }
-                Effect::CancelAttempt(token) => self.dispatcher.cancel(token),
+                Effect::CancelAttempt(token) => {
+                    self.dispatcher.cancel(token);
+                    self.shared.store.hint();
+                }
                 Effect::Enqueue { .. } => {
                     self.shared.metrics.steps_queued.inc();
+                    self.shared.store.hint();
                 }
                 Effect::Dequeue { .. } => {}
             }
         }
-        if let Some(at) = state.next_wake()
-            && self.next_wake.is_none_or(|wake| at < wake)
-        {
-            self.next_wake = Some(at);
-        }
+        self.set_timer(state);
         self.shared.watchers.publish(state);
         if self.shared.has_hooks {
             self.shared.outbox_filled.notify_one();
@@ -209,30 +247,45 @@ impl Pump {
     /// not kept.
     fn ask_again(&mut self, asked: Asked) {
         match asked.command {
-            Command::Claim { .. } | Command::Tick | Command::Recover { .. } => self.look_again(),
-            _ if asked.tries < MAX_TRIES => {
-                let Asked {
-                    namespace,
-                    run,
-                    command,
-                    reply,
-                    tries,
-                    ..
-                } = asked;
-                self.local.push_back(Request::Command {
-                    namespace,
-                    run,
-                    command,
-                    reply,
-                    tries: tries + 1,
-                });
-            }
+            Command::Claim { .. } => self.shared.steps_may_wait(),
+            // An answer of an executor cannot be had twice.
+            Command::Complete { .. } | Command::Tick | Command::Recover { .. } => self.repeat(asked),
+            _ if asked.tries < MAX_TRIES => self.repeat(asked),
             _ => {
                 if let Some(reply) = asked.reply {
                     let _ = reply.send(Err(EngineError::Overloaded));
                 }
             }
         }
+    }
+
+    fn doubt(&mut self, asked: Asked) {
+        if let Command::Claim { .. } = asked.command {
+            self.cache.take(asked.run);
+            self.shared.steps_may_wait();
+        } else {
+            self.repeat(asked);
+        }
+    }
+
+    fn repeat(&mut self, asked: Asked) {
+        let Asked {
+            namespace,
+            run,
+            command,
+            reply,
+            tries,
+            ticket,
+            ..
+        } = asked;
+        self.local.push_back(Request::Command {
+            namespace,
+            run,
+            command,
+            reply,
+            tries: tries.saturating_add(1),
+            ticket,
+        });
     }
 
     /// The commit failed: nothing happened, or nobody knows. States are forgotten, slots given back, callers
@@ -264,7 +317,7 @@ impl Pump {
                 (None, ..) => {}
             }
         }
-        self.look_again();
+        self.shared.look_again();
     }
 }
 

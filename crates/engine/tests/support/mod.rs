@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -27,6 +27,10 @@ pub struct Faulty {
     pub commits: AtomicUsize,
     /// Commits that the store refuses for good.
     pub refuse: AtomicU32,
+    /// Nothing gets through any more.
+    pub cut: AtomicBool,
+    /// Hints get lost.
+    pub is_deaf: AtomicBool,
 }
 
 impl Faulty {
@@ -37,7 +41,18 @@ impl Faulty {
             execute_then_fail: AtomicU32::new(0),
             commits: AtomicUsize::new(0),
             refuse: AtomicU32::new(0),
+            cut: AtomicBool::new(false),
+            is_deaf: AtomicBool::new(false),
         })
+    }
+}
+
+impl Faulty {
+    fn through(&self) -> Result<(), StoreError> {
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("cut off".into()));
+        }
+        Ok(())
     }
 }
 
@@ -54,6 +69,7 @@ impl Store for Faulty {
         if take(&self.refuse) {
             return Err(StoreError::Refused("a flush failed: restart".into()));
         }
+        self.through()?;
         if take(&self.fail) {
             return Err(StoreError::Unavailable("injected".into()));
         }
@@ -64,9 +80,11 @@ impl Store for Faulty {
         Ok(result)
     }
     async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
+        self.through()?;
         self.inner.load(namespace, id).await
     }
     async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        self.through()?;
         self.inner.run(namespace, id).await
     }
     async fn commits(
@@ -76,6 +94,7 @@ impl Store for Faulty {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredCommit>, StoreError> {
+        self.through()?;
         self.inner.commits(namespace, id, after, limit).await
     }
     async fn runs(
@@ -90,20 +109,24 @@ impl Store for Faulty {
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
         self.inner.delete_run(namespace, id).await
     }
-    async fn due(&self, now: Time, limit: usize) -> Result<Vec<DueRun>, StoreError> {
-        self.inner.due(now, limit).await
+    async fn due(&self, claim: Claim, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        self.through()?;
+        self.inner.due(claim, limit).await
     }
     async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
         self.inner.next_wake().await
     }
     async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
+        self.through()?;
         self.inner.reschedule(wakes).await
     }
-    async fn claimed(&self, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
-        self.inner.claimed(after, limit).await
+    async fn claimed(&self, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
+        self.through()?;
+        self.inner.claimed(alive, after, limit).await
     }
-    async fn queued(&self, actions: &[String], limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        self.inner.queued(actions, limit).await
+    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        self.through()?;
+        self.inner.queued(actions, claim, limit).await
     }
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
         self.inner.plan(digest).await
@@ -137,8 +160,8 @@ impl Store for Faulty {
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
         self.inner.delete_workflow(namespace, id).await
     }
-    async fn outbox_due(&self, now: Time, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.inner.outbox_due(now, limit).await
+    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.inner.outbox_due(claim, limit).await
     }
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
         self.inner.outbox_next().await
@@ -160,6 +183,40 @@ impl Store for Faulty {
     }
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+    async fn beat(&self, beat: &NodeBeat) -> Result<Beat, StoreError> {
+        self.through()?;
+        self.inner.beat(beat).await
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.through()?;
+        self.inner.nodes().await
+    }
+    async fn take_over(&self, dead: u64, by: u64, lease_ms: u64) -> Result<bool, StoreError> {
+        self.through()?;
+        self.inner.take_over(dead, by, lease_ms).await
+    }
+    async fn forget_node(&self, owner: u64) -> Result<(), StoreError> {
+        self.through()?;
+        self.inner.forget_node(owner).await
+    }
+    async fn heads(&self, runs: &[RunId]) -> Result<Vec<Head>, StoreError> {
+        self.through()?;
+        self.inner.heads(runs).await
+    }
+    fn hint(&self) {
+        if !self.is_deaf.load(Ordering::SeqCst) {
+            self.inner.hint();
+        }
+    }
+    async fn hinted(&self) {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.hinted().await;
     }
 }
 
@@ -224,7 +281,11 @@ pub struct Rig {
     pub seen: Arc<Mutex<Vec<Work>>>,
 }
 
-pub fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
+pub async fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
+    rig_with(store, concurrency, EngineConfig::default()).await
+}
+
+pub async fn rig_with(store: Arc<dyn Store>, concurrency: usize, config: EngineConfig) -> Rig {
     let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::default());
     let slow = Slow {
         gate: Arc::clone(&gate),
@@ -240,9 +301,10 @@ pub fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
         hooks: None,
         config: EngineConfig {
             drain_ms: 200,
-            ..EngineConfig::default()
+            ..config
         },
     });
+    let engine = engine.await.unwrap();
     Rig { engine, gate, seen }
 }
 

@@ -7,7 +7,7 @@
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::time::Time;
-use quintet_store::{DueRun, RunFilter, RunPage, RunRow, StoredCommit, StoredRun};
+use quintet_store::{DueRun, Head, RunFilter, RunPage, RunRow, StoredCommit, StoredRun};
 use rusqlite::params;
 
 use super::Reader;
@@ -159,6 +159,24 @@ pub fn next_wake(reader: &Reader) -> Result<Option<Time>> {
 pub fn claimed(reader: &Reader, after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>> {
     let after = after.map(RunId::to_bytes);
     reader.all(sql::RUNS_CLAIMED, params![after, sql_limit(limit)], codec::due_run)
+}
+
+/// How far each of these has come; unknown ones are left out.
+pub fn heads(reader: &Reader, runs: &[RunId]) -> Result<Vec<Head>> {
+    reader.snapshot(|reader| {
+        let mut heads = Vec::with_capacity(runs.len());
+        for id in runs {
+            heads.extend(reader.first(sql::RUNS_HEAD, params![id.to_bytes()], |row| {
+                let (version, status) = (row.get::<_, i64>(1)?.cast_unsigned(), codec::status(row.get(2)?)?);
+                Ok(Head {
+                    id: *id,
+                    version,
+                    status,
+                })
+            })?);
+        }
+        Ok(heads)
+    })
 }
 
 /// Runs that ended before `before`, for retention to remove.

@@ -81,16 +81,23 @@ fn is_earlier(new: Option<Time>, stored: Option<i64>) -> bool {
 /// Writes a run whose conditions were looked at.
 pub fn write(tx: &Tx<'_>, meta: Meta, write: &RunWrite, to: Move) -> Result<()> {
     write_row(tx, &write.row, to)?;
-    let id = write.row.id.to_bytes();
-    let seq = signed(write.row.version);
-    tx.execute(
-        sql::HISTORY_INSERT,
-        params![id, seq, meta.at.0, meta.owner.cast_signed(), write.events],
-    )?;
+    put_entry(tx, write.row.id, write.row.version, meta, &write.events)?;
     write
         .queue
         .iter()
         .try_for_each(|change| change_queue(tx, &write.row, change))
+}
+
+/// Appends to a history.
+pub fn put_entry(tx: &Tx<'_>, run: RunId, seq: u64, meta: Meta, events: &str) -> Result<()> {
+    let params = params![run.to_bytes(), signed(seq), meta.at.0, meta.owner.cast_signed(), events];
+    tx.execute(sql::HISTORY_INSERT, params)?;
+    Ok(())
+}
+
+/// Writes a row that is not there yet.
+pub fn insert(tx: &Tx<'_>, row: &RunRow) -> Result<()> {
+    write_row(tx, row, Move::Insert)
 }
 
 fn write_row(tx: &Tx<'_>, row: &RunRow, to: Move) -> Result<()> {

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use quintet_core::event::Meta;
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, RunWrite, Unit, UnitResult};
+use quintet_store::{
+    Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, RunWrite, Unit, UnitResult, WorkflowPin,
+};
 use rusqlite::params;
 
 use super::runs::{self, Move};
@@ -32,6 +34,11 @@ fn apply(tx: &Tx<'_>, meta: Meta, unit: &Unit) -> Result<UnitResult> {
         Ok(moves) => moves,
         Err(run) => return Ok(UnitResult::Conflict(run)),
     };
+    for pin in &unit.pins {
+        if !is_current(tx, pin)? {
+            return Ok(UnitResult::Outdated(pin.clone()));
+        }
+    }
     if let Some(key) = &unit.idempotency {
         remember(tx, key)?;
     }
@@ -66,6 +73,13 @@ fn look(tx: &Tx<'_>, writes: &[RunWrite]) -> Result<Result<Vec<Move>, RunId>> {
     Ok(Ok(moves))
 }
 
+fn is_current(tx: &Tx<'_>, pin: &WorkflowPin) -> Result<bool> {
+    let current = tx.first(sql::WORKFLOWS_CURRENT, params![pin.namespace, pin.id], |row| {
+        Ok(row.get::<_, u32>(0)?)
+    })?;
+    Ok(current == Some(pin.version))
+}
+
 fn remembered(tx: &Tx<'_>, key: &IdempotencyWrite, now: Time) -> Result<Option<IdempotencyRecord>> {
     tx.first(
         sql::IDEMPOTENCY_GET,
@@ -75,7 +89,7 @@ fn remembered(tx: &Tx<'_>, key: &IdempotencyWrite, now: Time) -> Result<Option<I
 }
 
 /// Replaces an expired record; a valid one was found before.
-fn remember(tx: &Tx<'_>, key: &IdempotencyWrite) -> Result<()> {
+pub fn remember(tx: &Tx<'_>, key: &IdempotencyWrite) -> Result<()> {
     let IdempotencyRecord { request, answer } = &key.record;
     let params = params![key.namespace, key.scope, key.key, request, answer, key.expires_at.0];
     tx.execute(sql::IDEMPOTENCY_PUT, params)?;

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use super::support::*;
 use crate::commit::{Commit, PlanWrite, Unit, UnitResult};
 use crate::error::StoreError;
-use crate::query::StoredCommit;
+use crate::node::WorkflowPin;
+use crate::query::{RunFilter, StoredCommit, WorkflowWrite};
 
 pub async fn a_started_run_is_read_back_as_it_was_written(store: AnyStore) {
     let write = start(1).waking(50).with(|row| {
@@ -264,4 +265,39 @@ pub async fn of_many_writers_with_one_expectation_exactly_one_wins(store: AnySto
         .collect();
     assert_eq!(winners, [row(&store, 1).await.priority]);
     assert_eq!(store.commits(DEFAULT, id(1), 0, 100).await.unwrap().len(), 2);
+}
+
+pub async fn a_unit_that_counts_on_another_version_of_a_workflow_is_outdated(store: AnyStore) {
+    let write = WorkflowWrite {
+        namespace: DEFAULT.into(),
+        id: "w".into(),
+        name: "w".to_owned(),
+        document: "{}".to_owned(),
+        digest: digest(1),
+        spec: "[]".into(),
+        at: Time(10),
+        expected: None,
+    };
+    let pinned = |number, version| Unit {
+        idempotency: Some(key(&format!("{number}"), "first")),
+        pins: vec![WorkflowPin {
+            namespace: DEFAULT.into(),
+            id: "w".into(),
+            version,
+        }],
+        ..unit([start(number)])
+    };
+    let outdated = |version| UnitResult::Outdated(pinned(0, version).pins[0].clone());
+    assert_eq!(commit(&store, pinned(1, 1)).await, outdated(1));
+    store.put_workflow(write.clone()).await.unwrap();
+    let both = commit_at(&store, 10, vec![pinned(1, 1), pinned(2, 2)]).await;
+    assert_eq!(both, [UnitResult::Applied, outdated(2)]);
+    store.put_workflow(write).await.unwrap();
+    assert_eq!(commit(&store, pinned(3, 1)).await, outdated(1));
+    assert_eq!(listed(&store, &RunFilter::default()).await, [1]);
+    // A replay is a replay, whatever has become of the workflow since.
+    assert!(matches!(commit(&store, pinned(1, 1)).await, UnitResult::Duplicate(_)));
+    assert_eq!(commit(&store, pinned(2, 2)).await, UnitResult::Applied);
+    store.delete_workflow(DEFAULT, "w").await.unwrap();
+    assert_eq!(commit(&store, pinned(4, 2)).await, outdated(2));
 }

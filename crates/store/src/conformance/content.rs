@@ -40,6 +40,7 @@ fn full_of(text: &str) -> Unit {
             message_id: text.to_owned(),
             body: text.to_owned(),
         }],
+        ..Unit::default()
     }
 }
 
@@ -58,7 +59,7 @@ async fn round_trip(store: &AnyStore, text: &str) {
         store.runs(text, &by_workflow, None, 10).await.unwrap().rows,
         [write.row]
     );
-    let queued = store.queued(&[text.to_owned()], 10).await.unwrap();
+    let queued = store.queued(&[text.to_owned()], claim(0), 10).await.unwrap();
     assert_eq!((&*queued[0].action, &*queued[0].namespace), (text, text));
     assert_eq!(store.plan(digest(0xff)).await.unwrap().as_deref(), Some(text));
     let record = store
@@ -67,7 +68,7 @@ async fn round_trip(store: &AnyStore, text: &str) {
         .unwrap()
         .expect("the record is there");
     assert_eq!((record.request, &*record.answer), ([0xff; 32], text));
-    let sent = &store.outbox_due(Time(10), 10).await.unwrap()[0];
+    let sent = &store.outbox_due(claim(10), 10).await.unwrap()[0];
     assert_eq!(
         (&*sent.target, &*sent.key, &*sent.message_id, &*sent.body),
         (text, text, text, text)
@@ -171,12 +172,12 @@ pub async fn the_smallest_and_largest_numbers_come_back_unchanged(store: AnyStor
         listed.iter().map(|row| row.id).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 1 << 127, 0])
     );
-    let queued = store.queued(&["a".to_owned()], 10).await.unwrap();
+    let queued = store.queued(&["a".to_owned()], claim(0), 10).await.unwrap();
     assert_eq!(
         queued.iter().map(|entry| entry.run).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 0, 1 << 127])
     );
-    let due = store.due(Time(i64::MAX), 10).await.unwrap();
+    let due = store.due(claim(i64::MAX), 10).await.unwrap();
     assert_eq!(
         due.iter().map(|run| run.id).collect::<Vec<_>>(),
         ids(vec![0, 1 << 127, u128::MAX])

@@ -11,10 +11,12 @@ use std::collections::BTreeSet;
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
 
-use self::commands::{ACTIONS, Generator, NAMESPACES, WORKFLOWS};
-use super::support::{AnyStore, id};
+pub(super) use self::commands::{ACTIONS, KEYS, NAMESPACES, SCOPES};
+use self::commands::{Generator, WORKFLOWS};
+use super::support::{AnyStore, claim, id};
 use crate::commit::RunRow;
-use crate::query::{DueRun, RunFilter};
+use crate::node::Claim;
+use crate::query::{DueRun, OutboxEntry, RunFilter};
 
 /// Runs `steps` commands on both stores and panics at the first difference.
 pub async fn compare(model: AnyStore, other: AnyStore, seed: u64, steps: usize) {
@@ -72,8 +74,8 @@ impl Pair {
 
     async fn wakes(&mut self) {
         let now = self.random.time();
-        let exact = self.model.due(now, usize::MAX).await.unwrap();
-        let lazy = self.other.due(now, usize::MAX).await.unwrap();
+        let exact = self.model.due(at(now), usize::MAX).await.unwrap();
+        let lazy = self.other.due(at(now), usize::MAX).await.unwrap();
         let (exact, lazy) = (ids(&exact), ids(&lazy));
         assert!(
             exact.is_subset(&lazy),
@@ -90,7 +92,7 @@ impl Pair {
         self.reschedule(&early).await;
         assert_eq!(
             exact,
-            ids(&self.other.due(now, usize::MAX).await.unwrap()),
+            ids(&self.other.due(at(now), usize::MAX).await.unwrap()),
             "after rescheduling {early:?}"
         );
     }
@@ -99,7 +101,7 @@ impl Pair {
         let all: Vec<RunId> = self.random.runs().map(id).collect();
         self.reschedule(&all).await;
         let (now, limit) = (self.random.time(), self.random.limit());
-        same!(self, store => store.due(now, limit));
+        same!(self, store => store.due(at(now), limit));
         same!(self, store => store.next_wake());
         for number in self.random.runs() {
             for namespace in NAMESPACES {
@@ -139,7 +141,7 @@ impl Pair {
             .zip(&right.rows)
             .for_each(|(left, right)| same_row(left, right));
         let after = self.random.one_in(2).then(|| id(self.random.below(14)));
-        same!(self, store => store.claimed(after, limit));
+        same!(self, store => store.claimed(&[], after, limit));
     }
 
     async fn one_run(&mut self) {
@@ -162,31 +164,49 @@ impl Pair {
             .map(|action| (*action).to_owned())
             .collect();
         let limit = self.random.limit();
-        same!(self, store => store.queued(&actions, limit));
+        same!(self, store => store.queued(&actions, claim(0), limit));
     }
 
     async fn outbox(&mut self) {
         let (now, limit) = (self.random.time(), self.random.limit());
-        let due = same!(self, store => store.outbox_due(now, limit));
+        let due = self.messages(now, limit).await;
         same!(self, store => store.outbox_next());
-        let Some(entry) = due.first() else { return };
+        let Some((model, other)) = due.first() else { return };
         match self.random.below(4) {
             0 | 1 => {
-                let ids: Vec<i64> = due
-                    .iter()
-                    .map(|entry| entry.id + i64::from(self.random.one_in(5)))
-                    .collect();
-                same!(self, store => store.outbox_delivered(&ids));
+                // Now and then one that is not there.
+                let strange: Vec<i64> = due.iter().map(|_| i64::from(self.random.one_in(5)) << 40).collect();
+                let ids = |of: fn(&(i64, i64)) -> i64| -> Vec<i64> {
+                    due.iter()
+                        .zip(&strange)
+                        .map(|(ids, strange)| of(ids) + strange)
+                        .collect()
+                };
+                self.model.outbox_delivered(&ids(|ids| ids.0)).await.unwrap();
+                self.other.outbox_delivered(&ids(|ids| ids.1)).await.unwrap();
             }
-            2 => {
-                let retry_at = Some(self.random.time());
-                same!(self, store => store.outbox_failed(entry.id, "refused", retry_at));
-            }
-            _ => {
-                same!(self, store => store.outbox_failed(entry.id, "refused", None));
+            more => {
+                let retry_at = (more == 2).then(|| self.random.time());
+                self.model.outbox_failed(*model, "refused", retry_at).await.unwrap();
+                self.other.outbox_failed(*other, "refused", retry_at).await.unwrap();
             }
         }
-        same!(self, store => store.outbox_due(now, limit));
+        self.messages(now, limit).await;
+    }
+
+    /// The messages that are due, which both stores must give in the same order: under which number each store
+    /// knows them is its own business.
+    async fn messages(&mut self, now: Time, limit: usize) -> Vec<(i64, i64)> {
+        let left = self.model.outbox_due(at(now), limit).await.unwrap();
+        let right = self.other.outbox_due(at(now), limit).await.unwrap();
+        let nameless = |due: &[OutboxEntry]| -> Vec<OutboxEntry> {
+            due.iter().map(|entry| OutboxEntry { id: 0, ..entry.clone() }).collect()
+        };
+        assert_eq!(nameless(&left), nameless(&right), "at {now:?}, at most {limit}");
+        left.iter()
+            .zip(&right)
+            .map(|(left, right)| (left.id, right.id))
+            .collect()
     }
 
     async fn workflows(&mut self) {
@@ -238,8 +258,8 @@ impl Pair {
         self.exact_wakes().await;
         self.figures().await;
         let actions: Vec<String> = ACTIONS.iter().map(|action| (*action).to_owned()).collect();
-        same!(self, store => store.queued(&actions, usize::MAX));
-        same!(self, store => store.outbox_due(Time(i64::MAX), usize::MAX));
+        same!(self, store => store.queued(&actions, claim(0), usize::MAX));
+        self.messages(Time(i64::MAX), usize::MAX).await;
         for namespace in NAMESPACES {
             for number in self.random.runs() {
                 same!(self, store => store.commits(namespace, id(number), 0, usize::MAX));
@@ -247,6 +267,10 @@ impl Pair {
             same!(self, store => store.workflows(namespace, None, usize::MAX));
         }
     }
+}
+
+fn at(now: Time) -> Claim {
+    claim(now.0)
 }
 
 fn ids(due: &[DueRun]) -> BTreeSet<RunId> {

@@ -24,8 +24,8 @@ async fn fail(store: &AnyStore, now: i64, body: &str, retry_at: Option<i64>) {
 
 pub async fn a_message_is_read_back_as_it_was_written(store: AnyStore) {
     send(&store, 10, &[("hooks", "run 1", "body")]).await;
-    assert!(store.outbox_due(Time(9), 10).await.unwrap().is_empty());
-    let due = store.outbox_due(Time(10), 10).await.unwrap();
+    assert!(store.outbox_due(claim(9), 10).await.unwrap().is_empty());
+    let due = store.outbox_due(claim(10), 10).await.unwrap();
     let [entry] = &due[..] else { panic!("{due:?}") };
     assert_eq!((&*entry.target, &*entry.key, &*entry.body), ("hooks", "run 1", "body"));
     assert_eq!(
@@ -69,7 +69,7 @@ pub async fn a_failed_message_delays_only_its_key_until_its_retry(store: AnyStor
     assert_eq!(messages(&store, 49).await, ["3"]);
     assert_eq!(messages(&store, 50).await, ["3", "1"]);
     fail(&store, 50, "1", Some(60)).await;
-    let due = store.outbox_due(Time(60), 10).await.unwrap();
+    let due = store.outbox_due(claim(60), 10).await.unwrap();
     assert_eq!(
         due.iter().find(|entry| entry.body == "1").map(|entry| entry.attempts),
         Some(2)
@@ -116,9 +116,9 @@ pub async fn the_longest_due_message_comes_first(store: AnyStore) {
     send(&store, 30, &[("h", "a", "1")]).await;
     send(&store, 10, &[("h", "b", "2"), ("h", "c", "3")]).await;
     assert_eq!(messages(&store, 100).await, ["2", "3", "1"]);
-    let two = store.outbox_due(Time(100), 2).await.unwrap();
+    let two = store.outbox_due(claim(100), 2).await.unwrap();
     assert_eq!(two.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2", "3"]);
-    assert!(store.outbox_due(Time(100), 0).await.unwrap().is_empty());
+    assert!(store.outbox_due(claim(100), 0).await.unwrap().is_empty());
 }
 
 pub async fn ids_grow_and_are_not_given_twice(store: AnyStore) {

@@ -80,5 +80,5 @@ pub async fn entries_carry_their_namespace(store: AnyStore) {
         node: 3,
         action: "a".into(),
     };
-    assert_eq!(store.queued(&["a".to_owned()], 10).await.unwrap(), [entry]);
+    assert_eq!(store.queued(&["a".to_owned()], claim(0), 10).await.unwrap(), [entry]);
 }

@@ -1,7 +1,10 @@
 //! One run and its history; plans.
 
+use quintet_core::machine::RunStatus;
+
 use super::support::*;
 use crate::commit::{PlanWrite, Unit, UnitResult};
+use crate::node::Head;
 
 pub async fn an_unknown_run_is_absent_everywhere(store: AnyStore) {
     assert_eq!(store.run(DEFAULT, id(1)).await.unwrap(), None);
@@ -84,4 +87,21 @@ pub async fn storing_a_plan_again_is_no_conflict(store: AnyStore) {
         assert_eq!(commit(&store, again).await, UnitResult::Applied);
     }
     assert_eq!(store.plan(digest(3)).await.unwrap().as_deref(), Some("{}"));
+}
+
+pub async fn heads_tell_how_far_runs_have_come(store: AnyStore) {
+    let first = apply(&store, start(1)).await;
+    apply(&store, first.finish(RunStatus::Complete, 20)).await;
+    apply(&store, start(2).within("acme")).await;
+    let mut heads = store.heads(&[id(2), id(1), id(3)]).await.unwrap();
+    heads.sort_by_key(|head| head.id);
+    let head = |number, version, status| Head {
+        id: id(number),
+        version,
+        status,
+    };
+    assert_eq!(
+        heads,
+        [head(1, 2, RunStatus::Complete), head(2, 1, RunStatus::StepsInProcess)]
+    );
 }

@@ -11,6 +11,7 @@ use quintet_core::time::Time;
 use crate::commit::{
     Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, QueueChange, RunRow, RunWrite, Unit, UnitResult,
 };
+use crate::node::Claim;
 use crate::query::{DueRun, QueueEntry, RunFilter};
 use crate::traits::Store;
 
@@ -77,6 +78,13 @@ impl RunWrite {
     #[must_use]
     pub fn remove(mut self, node: u32) -> Self {
         self.queue.push(QueueChange::Remove { node });
+        self
+    }
+
+    /// The same with other events.
+    #[must_use]
+    pub fn saying(mut self, events: &str) -> Self {
+        events.clone_into(&mut self.events);
         self
     }
 
@@ -161,6 +169,20 @@ pub fn meta(at: i64) -> Meta {
     Meta { at: Time(at), owner: 1 }
 }
 
+/// Of the one owner that the cases act for.
+pub fn claim(now: i64) -> Claim {
+    claim_of(1, now, now.saturating_add(1_000_000))
+}
+
+/// Of some owner.
+pub fn claim_of(owner: u64, now: i64, until: i64) -> Claim {
+    Claim {
+        owner,
+        now: Time(now),
+        until: Time(until),
+    }
+}
+
 /// Commits units at a time.
 pub async fn commit_at(store: &AnyStore, at: i64, units: Vec<Unit>) -> Vec<UnitResult> {
     store
@@ -210,7 +232,7 @@ pub async fn listed(store: &AnyStore, filter: &RunFilter) -> Vec<u64> {
 
 /// Numbers of runs that are due.
 pub async fn due(store: &AnyStore, now: i64) -> Vec<u64> {
-    due_numbers(&store.due(Time(now), 1000).await.unwrap())
+    due_numbers(&store.due(claim(now), 1000).await.unwrap())
 }
 
 /// Numbers of runs.
@@ -221,14 +243,14 @@ pub fn due_numbers(due: &[DueRun]) -> Vec<u64> {
 /// Run and step of each entry for some actions.
 pub async fn queued(store: &AnyStore, actions: &[&str], limit: usize) -> Vec<(u64, u32)> {
     let actions: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
-    let entries: Vec<QueueEntry> = store.queued(&actions, limit).await.unwrap();
+    let entries: Vec<QueueEntry> = store.queued(&actions, claim(0), limit).await.unwrap();
     entries.iter().map(|entry| (number(entry.run), entry.node)).collect()
 }
 
 /// Bodies of the messages that are due.
 pub async fn messages(store: &AnyStore, now: i64) -> Vec<String> {
     store
-        .outbox_due(Time(now), 1000)
+        .outbox_due(claim(now), 1000)
         .await
         .unwrap()
         .into_iter()
@@ -238,7 +260,7 @@ pub async fn messages(store: &AnyStore, now: i64) -> Vec<String> {
 
 /// Position of the message with this body, which must be due.
 pub async fn message_id(store: &AnyStore, now: i64, body: &str) -> i64 {
-    let due = store.outbox_due(Time(now), 1000).await.unwrap();
+    let due = store.outbox_due(claim(now), 1000).await.unwrap();
     due.iter()
         .find(|entry| entry.body == body)
         .expect("the message is due")

@@ -22,14 +22,14 @@ pub async fn due_runs_come_earliest_first_up_to_a_limit(store: AnyStore) {
     )
     .await;
     assert_eq!(due(&store, 100).await, [2, 5, 4, 1]);
-    assert_eq!(due_numbers(&store.due(Time(100), 3).await.unwrap()), [2, 5, 4]);
-    assert_eq!(due_numbers(&store.due(Time(100), 0).await.unwrap()), [0; 0]);
+    assert_eq!(due_numbers(&store.due(claim(100), 3).await.unwrap()), [2, 5, 4]);
+    assert_eq!(due_numbers(&store.due(claim(100), 0).await.unwrap()), [0; 0]);
 }
 
 pub async fn a_run_is_due_from_its_time_on_in_every_namespace(store: AnyStore) {
     apply_all(&store, [start(1).waking(30).within("acme"), start(2).waking(30)]).await;
-    assert!(store.due(Time(29), 10).await.unwrap().is_empty());
-    let due = store.due(Time(30), 10).await.unwrap();
+    assert!(store.due(claim(29), 10).await.unwrap().is_empty());
+    let due = store.due(claim(30), 10).await.unwrap();
     let run = |namespace: &str, number| DueRun {
         namespace: namespace.into(),
         id: id(number),
@@ -122,7 +122,7 @@ pub async fn finished_runs_are_neither_due_nor_claimed(store: AnyStore) {
         apply(&store, first.finish(end, 20).waking(10).with(|row| row.claims = 1)).await;
         assert_eq!(due(&store, 100).await, [0; 0]);
         assert_eq!(store.next_wake().await.unwrap(), None);
-        assert!(store.claimed(None, 10).await.unwrap().is_empty());
+        assert!(store.claimed(&[], None, 10).await.unwrap().is_empty());
     }
 }
 
@@ -137,7 +137,7 @@ pub async fn a_run_that_is_opened_again_is_due_again(store: AnyStore) {
     apply(&store, again.clone()).await;
     assert_eq!(row(&store, 1).await, again.row);
     assert_eq!(due(&store, 30).await, [1]);
-    assert_eq!(due_numbers(&store.claimed(None, 10).await.unwrap()), [1]);
+    assert_eq!(due_numbers(&store.claimed(&[], None, 10).await.unwrap()), [1]);
     let failed = crate::query::RunFilter {
         statuses: vec![RunStatus::Error],
         ..Default::default()
@@ -159,17 +159,17 @@ pub async fn claimed_runs_are_listed_by_id_after_one(store: AnyStore) {
         ],
     )
     .await;
-    let claimed = store.claimed(None, 10).await.unwrap();
+    let claimed = store.claimed(&[], None, 10).await.unwrap();
     assert_eq!(due_numbers(&claimed), [1, 3, 4, 5]);
     assert_eq!(&*claimed[1].namespace, "acme");
-    assert_eq!(due_numbers(&store.claimed(Some(id(1)), 2).await.unwrap()), [3, 4]);
-    assert_eq!(due_numbers(&store.claimed(Some(id(5)), 10).await.unwrap()), [0; 0]);
+    assert_eq!(due_numbers(&store.claimed(&[], Some(id(1)), 2).await.unwrap()), [3, 4]);
+    assert_eq!(due_numbers(&store.claimed(&[], Some(id(5)), 10).await.unwrap()), [0; 0]);
 }
 
 pub async fn claims_that_are_answered_are_no_longer_listed(store: AnyStore) {
     let first = apply(&store, start(1).with(|row| row.claims = 2)).await;
     let second = apply(&store, first.next().with(|row| row.claims = 1)).await;
-    assert_eq!(due_numbers(&store.claimed(None, 10).await.unwrap()), [1]);
+    assert_eq!(due_numbers(&store.claimed(&[], None, 10).await.unwrap()), [1]);
     apply(&store, second.next().with(|row| row.claims = 0)).await;
-    assert_eq!(due_numbers(&store.claimed(None, 10).await.unwrap()), [0; 0]);
+    assert_eq!(due_numbers(&store.claimed(&[], None, 10).await.unwrap()), [0; 0]);
 }

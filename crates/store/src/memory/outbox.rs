@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use quintet_core::time::Time;
-
-use super::{Message, State};
+use super::{Message, State, Taken};
+use crate::node::Claim;
 use crate::query::OutboxEntry;
 
 impl State {
@@ -19,13 +18,20 @@ impl State {
         heads.into_values().collect()
     }
 
-    pub(super) fn messages_due(&self, now: Time, limit: usize) -> Vec<OutboxEntry> {
+    pub(super) fn messages_due(&mut self, claim: Claim, limit: usize) -> Vec<OutboxEntry> {
         let mut due = self.heads();
-        due.retain(|message| message.due_at <= now);
+        due.retain(|message| message.due_at <= claim.now && message.taken.is_free_for(claim.owner, claim.now));
         due.sort_by_key(|message| (message.due_at, message.entry.id));
-        due.into_iter()
+        let due: Vec<OutboxEntry> = due
+            .into_iter()
             .take(limit)
             .map(|message| message.entry.clone())
-            .collect()
+            .collect();
+        for entry in &due {
+            if let Some(message) = self.outbox.get_mut(&entry.id) {
+                message.taken = Taken::by(claim);
+            }
+        }
+        due
     }
 }

@@ -6,8 +6,9 @@ use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::time::Time;
 
-use super::{Run, State};
+use super::{Run, State, Taken};
 use crate::commit::RunRow;
+use crate::node::Claim;
 use crate::query::{DueRun, QueueEntry, RunFilter, RunPage, StoreStatus};
 
 impl State {
@@ -36,29 +37,37 @@ impl State {
         }
     }
 
-    pub(super) fn due(&self, now: Time, limit: usize) -> Vec<DueRun> {
-        let mut due: Vec<&RunRow> = self
-            .live()
-            .filter(|row| row.wake_at.is_some_and(|at| at <= now))
+    pub(super) fn due(&mut self, claim: Claim, limit: usize) -> Vec<DueRun> {
+        let live = self.runs.values_mut().filter(|run| run.row.finished_at.is_none());
+        let mut due: Vec<&mut Run> = live
+            .filter(|run| run.row.wake_at.is_some_and(|at| at <= claim.now))
+            .filter(|run| run.taken.is_free_for(claim.owner, claim.now))
             .collect();
-        due.sort_by_key(|row| (row.wake_at, row.id));
-        due.into_iter().take(limit).map(due_run).collect()
+        due.sort_by_key(|run| (run.row.wake_at, run.row.id));
+        due.truncate(limit);
+        due.iter_mut().for_each(|run| run.taken = Taken::by(claim));
+        due.into_iter().map(|run| due_run(&run.row)).collect()
     }
 
-    pub(super) fn queued(&self, actions: &[String], limit: usize) -> Vec<QueueEntry> {
+    pub(super) fn queued(&mut self, actions: &[String], claim: Claim, limit: usize) -> Vec<QueueEntry> {
         let wanted = self
             .queue
-            .iter()
-            .filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action));
+            .iter_mut()
+            .filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action))
+            .filter(|(_, waiting)| waiting.taken.is_free_for(claim.owner, claim.now));
         let mut wanted: Vec<_> = wanted.collect();
         wanted.sort_by_key(|(key, waiting)| (std::cmp::Reverse(waiting.priority), **key));
-        let entry = |((run, node), waiting): (&(RunId, u32), &super::Waiting)| QueueEntry {
-            namespace: waiting.namespace.clone(),
-            run: *run,
-            node: *node,
-            action: waiting.action.clone(),
+        wanted.truncate(limit);
+        let entry = |((run, node), waiting): (&(RunId, u32), &mut super::Waiting)| {
+            waiting.taken = Taken::by(claim);
+            QueueEntry {
+                namespace: waiting.namespace.clone(),
+                run: *run,
+                node: *node,
+                action: waiting.action.clone(),
+            }
         };
-        wanted.into_iter().take(limit).map(entry).collect()
+        wanted.into_iter().map(entry).collect()
     }
 
     pub(super) fn remove_run(&mut self, id: RunId) {
@@ -89,6 +98,7 @@ impl State {
             queued: self.queue.len() as u64,
             outbox: self.outbox.len() as u64 - dead,
             outbox_dead: dead,
+            warnings: Vec::new(),
             bytes: None,
         }
     }

@@ -1,5 +1,7 @@
 //! The model passes the suite that it is the model of, and the suite holds every case that was written for it.
 
+use quintet_core::time::Time;
+
 use super::MemoryStore;
 use crate::conformance::{Fixture, differential};
 
@@ -8,6 +10,14 @@ fn open() -> Fixture {
 }
 
 crate::conformance!(open);
+
+fn open_shared() -> Fixture {
+    let ticks = std::sync::atomic::AtomicI64::new(1_000_000);
+    let clock = move || Time(ticks.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    Fixture::new(MemoryStore::shared(clock))
+}
+
+crate::conformance_shared!(open_shared);
 
 #[test]
 fn every_case_that_was_written_is_part_of_the_suite() {
@@ -22,6 +32,7 @@ fn every_case_that_was_written_is_part_of_the_suite() {
         include_str!("../conformance/queue.rs"),
         include_str!("../conformance/retention.rs"),
         include_str!("../conformance/runs.rs"),
+        include_str!("../conformance/shared.rs"),
         include_str!("../conformance/wakes.rs"),
         include_str!("../conformance/workflows.rs"),
     ];

@@ -7,8 +7,9 @@ use quintet_core::event::Meta;
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
 
-use super::{Message, Remembered, Run, State, Waiting};
+use super::{Message, Remembered, Run, State, Taken, Waiting};
 use crate::commit::{IdempotencyRecord, OutboxWrite, QueueChange, RunWrite, Unit, UnitResult};
+use crate::node::WorkflowPin;
 use crate::query::{OutboxEntry, StoredCommit};
 
 impl State {
@@ -20,6 +21,9 @@ impl State {
         }
         if let Some(run) = self.conflict(&unit.runs) {
             return UnitResult::Conflict(run);
+        }
+        if let Some(pin) = unit.pins.iter().find(|pin| !self.is_current(pin)) {
+            return UnitResult::Outdated(pin.clone());
         }
         if let Some(key) = unit.idempotency {
             let remembered = Remembered {
@@ -35,7 +39,17 @@ impl State {
         unit.outbox
             .into_iter()
             .for_each(|message| self.write_message(meta.at, message));
+        for notice in unit.notices {
+            if !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
         UnitResult::Applied
+    }
+
+    fn is_current(&self, pin: &WorkflowPin) -> bool {
+        let found = self.workflows.get(&(pin.namespace.clone(), pin.id.clone()));
+        found.is_some_and(|workflow| workflow.versions.len() == pin.version as usize)
     }
 
     /// The first run that is not as the unit expects, where earlier writes of the unit count.
@@ -68,6 +82,7 @@ impl State {
                         namespace,
                         action,
                         priority: write.row.priority,
+                        taken: Taken::default(),
                     };
                     self.queue.insert((write.row.id, node), waiting);
                 }
@@ -82,8 +97,10 @@ impl State {
         let run = self.runs.entry(write.row.id).or_insert_with(|| Run {
             row: write.row.clone(),
             commits: Vec::new(),
+            taken: Taken::default(),
         });
         run.row = write.row;
+        run.taken = Taken::default();
         run.commits.push(commit);
     }
 
@@ -104,6 +121,7 @@ impl State {
                 entry,
                 due_at: at,
                 dead: false,
+                taken: Taken::default(),
             },
         );
     }

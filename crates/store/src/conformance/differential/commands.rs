@@ -13,6 +13,7 @@ use crate::commit::{
     UnitResult,
 };
 use crate::conformance::support::{AnyStore, DEFAULT, digest, id, start};
+use crate::node::WorkflowPin;
 use crate::query::{RunFilter, WorkflowWrite};
 
 pub const NAMESPACES: [&str; 3] = [DEFAULT, "acme", "other"];
@@ -134,6 +135,8 @@ impl Generator {
             plans: (0..self.below(3)).map(|_| self.plan()).collect(),
             runs: (0..runs).map(|_| self.write(expected)).collect(),
             outbox: (0..self.below(6).saturating_sub(3)).map(|_| self.message()).collect(),
+            pins: (0..self.below(8).saturating_sub(6)).map(|_| self.pin()).collect(),
+            notices: Vec::new(),
         }
     }
 
@@ -156,6 +159,14 @@ impl Generator {
         PlanWrite {
             digest: digest(number as u8),
             spec: format!("[{number}]").into(),
+        }
+    }
+
+    fn pin(&mut self) -> WorkflowPin {
+        WorkflowPin {
+            namespace: self.namespace(),
+            id: self.pick(&WORKFLOWS).into(),
+            version: self.below(4) as u32,
         }
     }
 

@@ -1,0 +1,3 @@
+UPDATE origin
+SET reached = ?2
+WHERE one = 1 AND reached = ?1

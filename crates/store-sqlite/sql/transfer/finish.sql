@@ -1,0 +1,3 @@
+UPDATE origin
+SET reached = NULL
+WHERE one = 1
