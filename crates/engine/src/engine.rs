@@ -7,7 +7,6 @@ use quintet_core::command::Command;
 use quintet_core::effect::Effect;
 use quintet_core::id::{IdSource, RunId};
 use quintet_core::state::RunState;
-use quintet_core::step::StepError;
 use quintet_core::time::Time;
 use quintet_store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -167,15 +166,6 @@ impl Shared {
                 lane.give_back();
             }
         }
-    }
-
-    /// A claim that came too late gives its slot back; its entry goes with the commit that made it late.
-    pub fn refuse_claim(&self, state: &RunState, node: u32, error: &StepError) {
-        let step = state.nodes.get(node as usize).map(|node| node.step as usize);
-        if let Some(lane) = step.and_then(|step| self.registry.lane(&state.plan.spec.steps[step].action)) {
-            lane.give_back();
-        }
-        tracing::debug!(run = %state.id, node, error = %error, "claim refused");
     }
 }
 

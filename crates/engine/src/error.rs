@@ -36,6 +36,13 @@ pub enum EngineError {
     Internal(String),
 }
 
+impl EngineError {
+    /// Whether the same request can succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Unknown(_) | Self::Overloaded)
+    }
+}
+
 impl From<&StoreError> for EngineError {
     fn from(error: &StoreError) -> Self {
         match error {

@@ -10,19 +10,17 @@ mod batch;
 mod settle;
 mod timers;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quintet_core::command::Command;
-use quintet_core::id::RunId;
 use tokio::sync::mpsc;
 
 use self::timers::Timers;
 use crate::cache::Cache;
 use crate::dispatch::Dispatcher;
 use crate::engine::Shared;
-use crate::error::EngineError;
 use crate::request::Request;
 use crate::shards::ShardIds;
 
@@ -45,8 +43,6 @@ pub(crate) struct Pump {
     local: VecDeque<Request>,
     /// Timers of the runs that were moved here, where the store is not asked for them.
     timers: Timers,
-    /// Runs of the batch at hand that could not be loaded.
-    unloadable: HashMap<RunId, EngineError>,
 }
 
 impl Pump {
@@ -67,7 +63,6 @@ impl Pump {
             inbox,
             local: VecDeque::new(),
             timers: Timers::default(),
-            unloadable: HashMap::new(),
         }
     }
 

@@ -114,6 +114,12 @@ impl Lane {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Takes as many slots as are free, at most `limit`.
+    pub fn reserve(self: &Arc<Self>, limit: usize) -> Vec<Slot> {
+        let take = || self.try_take().then(|| Slot(Some(Arc::clone(self))));
+        std::iter::from_fn(take).take(limit).collect()
+    }
+
     pub fn try_take(&self) -> bool {
         if self.mode == Mode::Inline {
             return true;
@@ -127,6 +133,24 @@ impl Lane {
     pub fn give_back(&self) {
         if self.mode != Mode::Inline {
             self.free.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A slot that is taken and gives itself back, unless an attempt takes it over.
+pub(crate) struct Slot(Option<Arc<Lane>>);
+
+impl Slot {
+    /// It is the attempt's now.
+    pub fn hand_over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(lane) = self.0.take() {
+            lane.give_back();
         }
     }
 }

@@ -17,6 +17,7 @@ use quintet_store::{Claim, DueRun, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Shared;
+use crate::registry::Slot;
 use crate::request::Request;
 use crate::shards::Shards;
 use crate::tasks;
@@ -32,15 +33,17 @@ const RECOVERY_PAGE: usize = 20_000;
 const CLAIMS: usize = 500;
 /// Milliseconds before a store that failed is asked for work again.
 const ASK_AGAIN_MS: u64 = 500;
-/// Milliseconds for which what is found is not offered to other nodes.
-const CLAIM_MS: u64 = 10_000;
 /// Milliseconds before a timer that another node has taken is looked at again.
 const TAKEN_MS: u64 = 1_000;
 /// No timer.
 const NEVER: i64 = i64::MAX;
 
-/// Comes back when what was found has been dealt with.
-pub(crate) type Ticket = OwnedSemaphorePermit;
+/// Comes back when what was found has been dealt with, whatever became of it.
+pub(crate) struct Ticket {
+    _permit: OwnedSemaphorePermit,
+    /// The slot that was taken for it, until its attempt takes it over.
+    pub slot: Option<Slot>,
+}
 
 /// A look at runs whose attempts may be lost.
 #[derive(Debug, Clone)]
@@ -169,7 +172,8 @@ impl Scout {
         Claim {
             owner: self.shared.owner(),
             now,
-            until: now.plus_ms(CLAIM_MS),
+            // What a dead node had taken is free when its lease is over.
+            until: now.plus_ms(self.shared.config.node.lease_ms),
         }
     }
 
@@ -257,16 +261,19 @@ impl Scout {
             if !shared.identity.is_valid(now) {
                 return Ok(found);
             }
-            let wanted = lane.free().min(CLAIMS);
-            let entries = shared.store.queued(lane.actions(), self.claim(now), wanted).await?;
-            lane.set_waiting(entries.len() == wanted);
-            for entry in entries {
-                if !lane.try_take() {
-                    lane.set_waiting(true);
-                    break;
-                }
+            // The slots first: a step that is claimed and finds none would wait here while others have some.
+            let slots = lane.reserve(CLAIMS);
+            let entries = shared
+                .store
+                .queued(lane.actions(), self.claim(now), slots.len())
+                .await?;
+            lane.set_waiting(entries.len() == slots.len());
+            for (entry, slot) in entries.into_iter().zip(slots) {
                 found += 1;
-                let ticket = self.ticket().await;
+                let mut ticket = self.ticket().await;
+                if let Some(ticket) = &mut ticket {
+                    ticket.slot = Some(slot);
+                }
                 let claim = Request::found(entry.namespace, entry.run, Command::Claim { node: entry.node }, ticket);
                 self.shards.tell(entry.run, claim).await;
             }
@@ -276,6 +283,10 @@ impl Scout {
 
     /// Waits for one of those that are out to come back if there is none.
     async fn ticket(&self) -> Option<Ticket> {
-        Arc::clone(&self.tickets).acquire_owned().await.ok()
+        let permit = Arc::clone(&self.tickets).acquire_owned().await.ok()?;
+        Some(Ticket {
+            _permit: permit,
+            slot: None,
+        })
     }
 }

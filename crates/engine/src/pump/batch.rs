@@ -58,6 +58,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether it is an answer of an executor, which cannot be had twice.
+    pub fn is_answer(&self) -> bool {
+        self.reply.is_none() && matches!(self.command, Command::Complete { .. })
+    }
+
     /// Whether no commit carries it.
     pub fn did_nothing(&self) -> bool {
         matches!(self.result, Ok(false) | Err(EngineError::Rejected(_)))
@@ -81,6 +86,8 @@ pub(super) struct Batch {
     pub asked: Vec<Asked>,
     /// Runs that were read for this batch: other nodes cannot have moved them long ago.
     pub fresh: HashSet<RunId>,
+    /// Runs that could not be read.
+    pub unloadable: HashMap<RunId, EngineError>,
 }
 
 impl Moved {
@@ -105,18 +112,15 @@ impl Pump {
             at: self.shared.clock.now(),
             owner: self.shared.owner(),
         };
-        let mut batch = Batch {
-            fresh: self.load_missing(&requests).await,
-            ..Batch::default()
-        };
+        let mut batch = Batch::default();
+        self.load_missing(&mut batch, &requests).await;
         let decided = requests.len();
         for request in requests {
             self.decide(&mut batch, request, meta);
         }
         let commit = self.seal(&mut batch, meta);
         if commit.units.is_empty() {
-            self.settle(batch, Vec::new()).await;
-            return true;
+            return self.settle(batch, Vec::new()).await;
         }
         self.shared.metrics.batch_size.observe(decided as f64);
         let begun = self.shared.clock.now();
@@ -127,8 +131,7 @@ impl Pump {
         match result {
             Ok(results) => {
                 self.shared.metrics.commits.inc();
-                self.settle(batch, results).await;
-                true
+                self.settle(batch, results).await
             }
             Err(error) => {
                 self.shared.metrics.commit_errors.inc();
@@ -183,8 +186,8 @@ impl Pump {
     }
 
     /// Loads the runs that the batch is about and that are not in memory, and brings those up to date about which
-    /// there is a doubt. Says which ones it read.
-    async fn load_missing(&mut self, requests: &[Request]) -> HashSet<RunId> {
+    /// there is a doubt.
+    async fn load_missing(&mut self, batch: &mut Batch, requests: &[Request]) {
         let mut wanted: HashSet<RunId> = HashSet::new();
         let mut loads = Vec::new();
         for request in requests {
@@ -209,11 +212,11 @@ impl Pump {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(run = %run, error = %error, "a run cannot be loaded");
-                    self.unloadable.insert(run, EngineError::from(error));
+                    batch.unloadable.insert(run, EngineError::from(error));
                 }
             }
         }
-        wanted
+        batch.fresh = wanted;
     }
 
     /// Reads a run, or what is new of one that is in memory.
@@ -255,7 +258,7 @@ impl Pump {
                     result: Ok(false),
                     ticket,
                 };
-                asked.result = self.decide_command(batch, &asked, meta);
+                asked.result = self.decide_command(batch, &mut asked, meta);
                 batch.asked.push(asked);
             }
             Request::Peek { namespace, run, reply } => {
@@ -324,11 +327,11 @@ impl Pump {
         });
     }
 
-    fn decide_command(&mut self, batch: &mut Batch, asked: &Asked, meta: Meta) -> Result<bool, EngineError> {
+    fn decide_command(&mut self, batch: &mut Batch, asked: &mut Asked, meta: Meta) -> Result<bool, EngineError> {
         let shared = Arc::clone(&self.shared);
         if !batch.moved.contains_key(&asked.run) {
             let Some(state) = self.cache.take(asked.run) else {
-                let unloadable = self.unloadable.remove(&asked.run);
+                let unloadable = batch.unloadable.get(&asked.run).cloned();
                 return Err(unloadable.unwrap_or(EngineError::RunNotFound(asked.run)));
             };
             batch.order.push(asked.run);
@@ -354,6 +357,10 @@ impl Pump {
         };
         match step(Arc::make_mut(&mut moved.state), asked.command.clone(), &mut cx) {
             Ok(out) => {
+                // A slot that the scout took is the attempt's now, or was released by the core.
+                if let Some(slot) = asked.ticket.as_mut().and_then(|ticket| ticket.slot.take()) {
+                    slot.hand_over();
+                }
                 let changed = !out.events.is_empty();
                 moved.events.extend(out.events);
                 moved.effects.extend(out.effects);
@@ -361,7 +368,7 @@ impl Pump {
             }
             Err(error) => {
                 if let Command::Claim { node } = asked.command {
-                    shared.refuse_claim(&moved.state, node, &error);
+                    tracing::debug!(run = %asked.run, node, error = %error, "claim refused");
                 }
                 match error {
                     StepError::Rejected(rejected) => Err(rejected.into()),

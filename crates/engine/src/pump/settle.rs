@@ -21,9 +21,13 @@ use crate::request::{Applied, Request, Started, StartedRun};
 /// Times that a command is decided again because somebody else moved its run.
 const MAX_TRIES: u8 = 20;
 
+/// Milliseconds before the timer of a run that cannot be read is looked at again.
+const PUT_OFF_MS: u64 = 60_000;
+
 impl Pump {
-    /// `results` has an entry for each start and for each run that has events, in the order of the commit.
-    pub(super) async fn settle(&mut self, mut batch: Batch, results: Vec<UnitResult>) {
+    /// `results` has an entry for each start and for each run that has events, in the order of the commit. False when
+    /// answers of executors are kept for later because their runs could not be read.
+    pub(super) async fn settle(&mut self, mut batch: Batch, results: Vec<UnitResult>) -> bool {
         let mut results = results.into_iter();
         for begun in batch.begun {
             self.settle_start(begun, results.next());
@@ -45,8 +49,12 @@ impl Pump {
             }
         }
         self.reschedule(&early).await;
+        let mut all_told = true;
         for asked in batch.asked {
-            if conflicts.contains(&asked.run) {
+            if let Some(error) = batch.unloadable.get(&asked.run) {
+                all_told &= !error.is_retryable();
+                self.unreadable(asked, error.is_retryable()).await;
+            } else if conflicts.contains(&asked.run) {
                 self.ask_again(asked);
             } else if self.shared.store.is_shared() && !batch.fresh.contains(&asked.run) && asked.did_nothing() {
                 // What was in memory may be old, and no commit has shown that it is not.
@@ -57,6 +65,7 @@ impl Pump {
         }
         self.cache.trim();
         self.shared.metrics.cached_runs.set(self.cache.len() as i64);
+        all_told
     }
 
     /// A run that was looked at and not moved. If its timer was what woke it, the stored time was stale: here is the
@@ -256,6 +265,31 @@ impl Pump {
                     let _ = reply.send(Err(EngineError::Overloaded));
                 }
             }
+        }
+    }
+
+    /// The run of a command could not be read: now, or ever again.
+    async fn unreadable(&mut self, asked: Asked, is_retryable: bool) {
+        if asked.is_answer() && is_retryable {
+            self.repeat(asked);
+        } else if asked.command == Command::Tick && !is_retryable {
+            self.put_off(&asked).await;
+        } else {
+            self.answer(asked, &HashMap::new());
+        }
+    }
+
+    /// A run that is damaged must not be offered for its timer again and again.
+    async fn put_off(&self, asked: &Asked) {
+        let at = self.shared.clock.now().plus_ms(PUT_OFF_MS);
+        let done = async {
+            if let Some(row) = self.shared.store.run(&asked.namespace, asked.run).await? {
+                self.shared.store.reschedule(&[(row.id, row.version, Some(at))]).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(run = %asked.run, error = %error, "the timer of a damaged run could not be put off");
         }
     }
 
