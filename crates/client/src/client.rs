@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::error::{ApiError, Error};
 use crate::transport::{Transport, reason};
-use crate::{Approvals, Runs, Templates, Workflows};
+use crate::{Approvals, Nodes, Runs, Templates, Workflows};
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
@@ -131,6 +131,11 @@ impl Client {
     /// Steps that wait for a person.
     pub fn approvals(&self) -> Approvals<'_> {
         Approvals(self)
+    }
+
+    /// The processes that work on the store.
+    pub fn nodes(&self) -> Nodes<'_> {
+        Nodes(self)
     }
 
     /// What the server says about itself.

@@ -61,7 +61,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Unreachable { .. } => true,
-            Error::Api(error) => error.status.is_server_error() || error.status == StatusCode::TOO_MANY_REQUESTS,
+            Error::Api(error) => {
+                error.status.is_server_error()
+                    || error.status == StatusCode::TOO_MANY_REQUESTS
+                    || error.says_retryable()
+            }
             Error::BadUrl { .. } | Error::Protocol { .. } => false,
         }
     }
@@ -92,6 +96,11 @@ fn prefix(field: Option<&str>, message: &str) -> String {
 }
 
 impl ApiError {
+    fn says_retryable(&self) -> bool {
+        let said = || self.body.as_ref()?.get("error")?.get("retryable")?.as_bool();
+        said().unwrap_or_default()
+    }
+
     pub(crate) fn read(status: StatusCode, body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let error = json.as_ref().and_then(|json| json.get("error"));
@@ -150,6 +159,18 @@ mod tests {
             ApiError::read(StatusCode::NOT_FOUND, br#"{"error":"gone"}"#).to_string(),
             "gone"
         );
+    }
+
+    #[test]
+    fn what_the_server_calls_worth_another_try_is() {
+        let of = |body: &[u8]| Error::from(ApiError::read(StatusCode::CONFLICT, body)).is_retryable();
+        assert!(of(
+            br#"{"error":{"code":"workflow_changed","message":"changed","retryable":true}}"#
+        ));
+        assert!(!of(
+            br#"{"error":{"code":"run_conflict","message":"paused","retryable":false}}"#
+        ));
+        assert!(!of(b"conflict"));
     }
 
     #[test]

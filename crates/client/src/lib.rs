@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! One type per noun of the API ([`Runs`], [`Workflows`], [`Templates`], [`Approvals`]), reached from [`Client`]. What the server
+//! One type per noun of the API ([`Runs`], [`Workflows`], [`Templates`], [`Approvals`], [`Nodes`]), reached from [`Client`]. What the server
 //! says beyond the fields that are named here is kept (`more`) and comes out again when a value is serialised, so
 //! that a newer server loses nothing on its way through an older client.
 
@@ -20,6 +20,7 @@ mod client;
 mod error;
 mod follow;
 mod model;
+mod nodes;
 mod runs;
 mod sse;
 mod templates;
@@ -30,7 +31,8 @@ pub use approvals::Approvals;
 pub use client::Client;
 pub use error::{ApiError, Error};
 pub use follow::{Followed, Follower};
-pub use model::{History, Page, Run, RunStatus, StepRun, Version, Workflow};
+pub use model::{History, Node, Page, Run, RunStatus, StepRun, Version, Workflow};
+pub use nodes::Nodes;
 pub use runs::{Decision, RunFilter, Runs, StartRun};
 pub use templates::Templates;
 pub use workflows::Workflows;

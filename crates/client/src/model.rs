@@ -50,6 +50,42 @@ pub struct Version {
     pub more: Map<String, Value>,
 }
 
+/// A process that works on the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id; another one after each start.
+    pub id: String,
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
+    /// Where its API can be reached; empty where that is not known.
+    #[serde(default)]
+    pub url: String,
+    /// Version of its program.
+    #[serde(default)]
+    pub version: String,
+    /// `alive`, `draining`, `expired` or `taken_over`.
+    pub state: String,
+    /// Whether it is the one that answered.
+    #[serde(default, rename = "self")]
+    pub is_self: bool,
+    /// When it started.
+    #[serde(default)]
+    pub started_at: String,
+    /// Its last sign of life.
+    #[serde(default)]
+    pub last_beat_at: String,
+    /// When others may take over what it holds; absent where there can be no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<String>,
+    /// Attempts that it held at its last sign of life.
+    #[serde(default)]
+    pub in_flight: u32,
+    /// Everything else.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
 /// One execution of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::machine::{RunStatus, StepStatus};
 use crate::outcome::{Outcome, Token};
+use crate::plan::Digest;
+use crate::time::Time;
 
 /// A request to a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +27,12 @@ pub enum Command {
     Claim { node: u32 },
     /// Processes other than these are gone: what they held is lost. Of what this process holds by the book,
     /// everything is lost that is not in `held`: its hand-out was stored, but the answer to that was not heard.
-    Recover { alive: Vec<u64>, held: Arc<HashSet<Token>> },
+    /// What others were handed at `as_of` or later is not judged: they may have come after `alive` was read.
+    Recover {
+        alive: Vec<u64>,
+        held: Arc<HashSet<Token>>,
+        as_of: Time,
+    },
     /// Agree to the named step's approval, or to the first one awaited.
     Approve {
         step: Option<String>,
@@ -64,13 +71,26 @@ pub enum Command {
 /// Why a command was refused. The state is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// The token is not that of the attempt under way.
+    /// The attempt is over: it was lost, called off, settled by hand, or followed by another one.
     #[error("attempt {attempt} is superseded: the step is {status} at attempt {current}", status = .status.as_str())]
     Superseded {
         attempt: u32,
         current: u32,
         status: StepStatus,
     },
+    /// The attempt's time was up before this came; the clock ends it, or has done so.
+    #[error("attempt {attempt} came too late: its time was up, and the step is {status}", status = .status.as_str())]
+    Expired { attempt: u32, status: StepStatus },
+    /// The attempt has ended with another answer. `outcome` is the digest of the one that counts.
+    #[error("attempt {attempt} has answered before: the step is {status}, and sha256:{outcome} is recorded", status = .status.as_str())]
+    Recorded {
+        attempt: u32,
+        status: StepStatus,
+        outcome: Digest,
+    },
+    /// No attempt of this number has been handed out: the run is not the one that handed it out, or was restored.
+    #[error("attempt {attempt} was never handed out: the step is at attempt {current}")]
+    NeverIssued { attempt: u32, current: u32 },
     /// The run is over.
     #[error("the run is already {status}", status = .0.as_str())]
     Finished(RunStatus),

@@ -105,7 +105,7 @@ impl Decision<'_, '_> {
                 message,
             } => self.heartbeat(token, progress, message),
             Command::Claim { node } => self.claim(node),
-            Command::Recover { alive, held } => self.recover(&alive, &held),
+            Command::Recover { alive, held, as_of } => self.recover(&alive, &held, as_of),
             Command::Approve { step, by, comment } => self.approve(step, by, comment),
             Command::Reject { step, by, comment } => self.reject(step, by, comment),
             Command::Pause { by, reason } => self.pause(by, reason),

@@ -4,7 +4,7 @@ mod support;
 
 use quintet_core::command::{Command, Rejected};
 use quintet_core::event::SkipCause;
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::outcome::{Failure, Outcome, Success};
 use quintet_core::plan::{EdgeOn, FailurePolicy, Join};
 use quintet_core::retry::Backoff;
@@ -39,65 +39,48 @@ fn exponential_retries_wait_longer_each_time_and_then_fail_the_run() {
 }
 
 #[test]
-fn a_zombie_is_refused_before_at_and_after_its_deadline() {
+fn a_zombie_is_refused_from_its_deadline_on_whoever_looks_at_the_clock_first() {
     let spec = edit(dag(&[("a", &[])]), "a", |step| {
         step.timeouts.attempt_ms = Some(1000);
         step.retry.max_attempts = 2;
     });
     let mut sim = Sim::start(spec, json!({}), 10);
     let first = sim.token("a");
+    let answer = |sim: &mut Sim, token| {
+        let outcome = Outcome::Succeeded(Success::default());
+        sim.command(Command::Complete { token, outcome })
+    };
     sim.now = sim.now.plus_ms(999);
     assert!(sim.ok(Command::Tick).is_empty());
     sim.now = sim.now.plus_ms(1);
+    let (attempt, status) = (1, StepStatus::InProgress);
+    assert_eq!(rejected(answer(&mut sim, first)), Rejected::Expired { attempt, status });
     sim.ok(Command::Tick);
     assert!(sim.held.is_empty(), "the executor was told to stop");
-    let zombie = || Outcome::Succeeded(Success::default());
-    let refused = rejected(sim.command(Command::Complete {
-        token: first,
-        outcome: zombie(),
-    }));
-    assert!(matches!(
-        refused,
-        Rejected::Superseded {
-            attempt: 1,
-            current: 1,
-            ..
-        }
-    ));
+    let status = StepStatus::WaitingForRetry;
+    assert_eq!(rejected(answer(&mut sim, first)), Rejected::Expired { attempt, status });
     sim.next_timer();
     let second = sim.token("a");
     assert_eq!(second.attempt, 2);
-    let refused = rejected(sim.command(Command::Complete {
-        token: first,
-        outcome: zombie(),
-    }));
-    assert!(matches!(
-        refused,
-        Rejected::Superseded {
-            attempt: 1,
-            current: 2,
-            ..
-        }
-    ));
     let beat = Command::Heartbeat {
         token: first,
         progress: None,
         message: None,
     };
-    assert!(matches!(rejected(sim.command(beat)), Rejected::Superseded { .. }));
-    sim.answer(second, zombie()).unwrap();
-    let doubled = rejected(sim.command(Command::Complete {
-        token: second,
-        outcome: zombie(),
-    }));
-    assert!(matches!(
-        doubled,
-        Rejected::Superseded {
-            attempt: 2,
-            current: 2,
-            ..
-        }
-    ));
+    for refused in [answer(&mut sim, first), sim.command(beat)] {
+        let status = StepStatus::InProgress;
+        let current = 2;
+        assert_eq!(
+            rejected(refused),
+            Rejected::Superseded {
+                attempt,
+                current,
+                status
+            }
+        );
+    }
+    answer(&mut sim, second).unwrap();
+    assert!(answer(&mut sim, second).unwrap().is_empty(), "said twice is said once");
 }
 
 #[test]

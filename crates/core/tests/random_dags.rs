@@ -182,7 +182,7 @@ fn drive(case: &Case, choices: &[u8]) -> Sim {
     let context = json!({ "yes": true, "no": false, "none": [] });
     let mut sim = Sim::start(case.spec.clone(), context, case.slots);
     let mut choices = choices.iter().copied().cycle();
-    let mut late: Vec<Token> = Vec::new();
+    let mut late: Vec<(Token, Outcome)> = Vec::new();
     let mut holds = 3;
     for turn in 0.. {
         assert!(turn < 5_000, "stuck: {:?}", sim.state);
@@ -202,7 +202,6 @@ fn drive(case: &Case, choices: &[u8]) -> Sim {
             continue;
         }
         let work = sim.held[usize::from(choice) % sim.held.len()].clone();
-        late.push(work.token);
         let node = &sim.state.nodes[work.token.node as usize];
         let script = &case.scripts[node.step as usize];
         let outcome = if node.tries < script.failures {
@@ -222,16 +221,17 @@ fn drive(case: &Case, choices: &[u8]) -> Sim {
                 ..Success::default()
             })
         };
+        late.push((work.token, outcome.clone()));
         sim.answer(work.token, outcome).unwrap();
     }
     sim
 }
 
 /// Late answers, dead processes, holds, and a look at the history.
-fn disturb(sim: &mut Sim, choice: u8, late: &[Token], holds: &mut u32) {
+fn disturb(sim: &mut Sim, choice: u8, late: &[(Token, Outcome)], holds: &mut u32) {
     match choice % 16 {
         0 | 1 => {
-            if let Some(token) = late.get(usize::from(choice) % late.len().max(1)) {
+            if let Some((token, _)) = late.get(usize::from(choice) % late.len().max(1)) {
                 let zombie = Outcome::Succeeded(Success {
                     output: Arc::new(Value::from("zombie")),
                     ..Success::default()
@@ -262,6 +262,15 @@ fn disturb(sim: &mut Sim, choice: u8, late: &[Token], holds: &mut u32) {
             sim.ok(Command::Resume { by: None });
         }
         5 => sim.assert_replay_gives_the_state(),
+        6 | 7 => {
+            if let Some((token, outcome)) = late.last().cloned() {
+                let said_again = sim.command(Command::Complete { token, outcome });
+                assert!(
+                    matches!(said_again.as_deref(), Ok([]) | Err(StepError::Rejected(_))),
+                    "an answer was taken twice"
+                );
+            }
+        }
         _ => {}
     }
 }

@@ -5,12 +5,13 @@
 
 mod open;
 mod retention;
+mod store;
 pub mod telemetry;
 
 use std::sync::Arc;
 
-use quintet_engine::Engine;
-use quintet_store_sqlite::SqliteStore;
+use quintet_core::time::Time;
+use quintet_engine::{Engine, NodeConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::http::Edge;
 
 pub use open::{OpenOptions, StartError};
+pub(crate) use store::{Backend, Written, postgres_options};
 
 /// A running Quintet.
 pub struct App {
@@ -27,17 +29,21 @@ pub struct App {
     pub config: Arc<Config>,
     /// Cancelled when the server begins to stop: whatever would wait for ever ends then.
     pub stopping: CancellationToken,
-    /// `sqlite`, `memory`.
+    /// `sqlite`, `postgres`, `memory`.
     pub store_kind: &'static str,
+    /// How it presents itself to others that share the store.
+    pub node: NodeConfig,
+    /// When it started.
+    pub started_at: Time,
     pub(crate) edge: Edge,
-    pub(crate) sqlite: Option<Arc<SqliteStore>>,
+    pub(crate) backend: Backend,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl App {
     /// Opens the store and starts the engine. Must be called on a Tokio runtime; does I/O on the calling thread.
-    pub fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, StartError> {
-        open::open(config, options)
+    pub async fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, StartError> {
+        open::open(config, options).await
     }
 
     /// Everything that is served over HTTP.

@@ -12,6 +12,7 @@ mod document;
 mod failure;
 mod fixtures;
 mod keys;
+mod nodes;
 mod openapi;
 mod output;
 mod plan;
@@ -50,6 +51,7 @@ enum Command {
     Runs(runs::Args),
     Approvals(approvals::Args),
     Templates(templates::Args),
+    Nodes(nodes::Args),
     Validate(validate::Args),
     Visualize(visualize::Args),
     Fixtures(fixtures::Args),
@@ -76,6 +78,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Runs(args) => block_on(runs::run(args)),
         Command::Approvals(args) => block_on(approvals::run(args)),
         Command::Templates(args) => block_on(templates::run(args)),
+        Command::Nodes(args) => block_on(nodes::run(args)),
         Command::Validate(args) => validate::run(&args),
         Command::Visualize(args) => block_on(visualize::run(args)),
         Command::Fixtures(args) => block_on(fixtures::run(args)),

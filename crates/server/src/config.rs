@@ -13,7 +13,9 @@ mod file;
 mod hooks;
 mod load;
 mod logging;
+mod node;
 mod policy;
+mod postgres_url;
 pub mod reference;
 mod section;
 mod server;
@@ -29,10 +31,12 @@ pub use error::ConfigError;
 pub use hooks::{AuditLog, Memarch};
 pub use load::Sources;
 pub use logging::{Log, LogFormat, Telemetry};
+pub use node::Node;
 pub use policy::Policy;
+pub use postgres_url::PostgresUrl;
 pub use section::{Key, Kind};
 pub use server::Server;
-pub use store::{Database, Store, StoreUrl};
+pub use store::{Database, Pooler, Store, StoreUrl};
 pub use value::{Millis, Secret};
 
 use section::{Section, Settings, section};
@@ -55,8 +59,10 @@ pub struct Config {
     pub server: Server,
     /// The store.
     pub store: Store,
-    /// The original's name for the store.
+    /// The original's name for the store, and how PostgreSQL is spoken to.
     pub database: Database,
+    /// How this process presents itself to others that share the store.
+    pub node: Node,
     /// Who may do what.
     pub auth: Auth,
     /// Rules for all workflows.
@@ -94,8 +100,8 @@ impl Default for Config {
 macro_rules! each_section {
     ($visit:ident) => {
         $visit! {
-            General, Server, Store, Database, Auth, Policy, Memarch, AuditLog, Engine, HttpAction, Actions, Egress,
-            Limits, Retention, Log, Telemetry
+            General, Server, Store, Database, Node, Auth, Policy, Memarch, AuditLog, Engine, HttpAction, Actions,
+            Egress, Limits, Retention, Log, Telemetry
         }
     };
 }
@@ -157,6 +163,7 @@ impl Config {
             server: Server::read(settings)?,
             store: Store::read(settings)?,
             database: Database::read(settings)?,
+            node: Node::read(settings)?,
             auth: Auth::read(settings)?,
             policy: Policy::read(settings)?,
             memarch: Memarch::read(settings)?,
@@ -174,10 +181,11 @@ impl Config {
 
     /// What no section can judge alone, or what would otherwise be noticed only when it is too late.
     fn check(&self) -> Result<(), ConfigError> {
-        self.store_url()?;
+        self.database.check()?;
+        self.node.check()?;
+        self.engine.check(&self.store_url()?, self.database.pool_size)?;
         self.egress.policy(true)?;
         self.auth.check()?;
-        self.engine.check()?;
         self.limits.check()?;
         self.memarch.check()?;
         self.audit_log.check()?;

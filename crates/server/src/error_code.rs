@@ -55,8 +55,14 @@ pub enum ErrorCode {
     NothingFailed,
     /// The answer comes from an attempt that is no longer the current one.
     AttemptSuperseded,
+    /// The answer came after the attempt's time was up.
+    AttemptExpired,
+    /// The attempt has ended with another answer.
+    AttemptRecorded,
     /// The run's history is full.
     HistoryFull,
+    /// The workflow got another version, again and again, while a run of it was being started.
+    WorkflowChanged,
     /// The idempotency key was used for another request.
     IdempotencyMismatch,
     /// The caller sends more than it may.
@@ -76,7 +82,7 @@ pub enum ErrorCode {
 use ErrorCode as E;
 
 /// All codes, in the order of their declaration.
-pub const ALL: [ErrorCode; 31] = [
+pub const ALL: [ErrorCode; 34] = [
     E::BadJson,
     E::InvalidParameter,
     E::InvalidField,
@@ -100,7 +106,10 @@ pub const ALL: [ErrorCode; 31] = [
     E::NothingToApprove,
     E::NothingFailed,
     E::AttemptSuperseded,
+    E::AttemptExpired,
+    E::AttemptRecorded,
     E::HistoryFull,
+    E::WorkflowChanged,
     E::IdempotencyMismatch,
     E::RateLimited,
     E::Overloaded,
@@ -137,7 +146,10 @@ impl ErrorCode {
             Self::NothingToApprove => "nothing_to_approve",
             Self::NothingFailed => "nothing_failed",
             Self::AttemptSuperseded => "attempt_superseded",
+            Self::AttemptExpired => "attempt_expired",
+            Self::AttemptRecorded => "attempt_recorded",
             Self::HistoryFull => "history_full",
+            Self::WorkflowChanged => "workflow_changed",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
@@ -171,6 +183,9 @@ impl ErrorCode {
             | E::NothingToApprove
             | E::NothingFailed
             | E::AttemptSuperseded
+            | E::AttemptExpired
+            | E::AttemptRecorded
+            | E::WorkflowChanged
             | E::HistoryFull => StatusCode::CONFLICT,
             E::RateLimited | E::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             E::ShuttingDown | E::StoreUnavailable | E::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
@@ -182,7 +197,12 @@ impl ErrorCode {
     pub const fn is_retryable(self) -> bool {
         matches!(
             self,
-            E::RateLimited | E::Overloaded | E::ShuttingDown | E::StoreUnavailable | E::OutcomeUnknown
+            E::WorkflowChanged
+                | E::RateLimited
+                | E::Overloaded
+                | E::ShuttingDown
+                | E::StoreUnavailable
+                | E::OutcomeUnknown
         )
     }
 }

@@ -32,7 +32,7 @@ use crate::face;
 pub use auth::{Caller, KeyError, Minted, mint};
 pub(crate) use edge::Edge;
 pub use request_id::RequestId;
-pub use serve::{Server, check_exposure};
+pub use serve::Server;
 
 /// Everything that is served.
 pub(crate) fn router(app: &Arc<App>) -> Router {

@@ -34,6 +34,7 @@ pub fn openapi() -> Value {
             { "name": "runs", "description": "Starting, reading and listing runs." },
             { "name": "control", "description": "What people do to runs." },
             { "name": "observe", "description": "Steps, reasons, history and logs." },
+            { "name": "nodes", "description": "The processes that work on the store." },
         ],
         "security": [{}, { "apiKey": [] }, { "bearer": [] }],
         "paths": served,

@@ -39,8 +39,8 @@ fn wrong_settings_end_the_program_with_a_sentence_that_names_them() {
     file(&folder, "broken.toml", "[server\n");
     file(
         &folder,
-        "postgres.yaml",
-        "database:\n  dsn: postgres://u:hunter2@db/orchestrator\n",
+        "mysql.yaml",
+        "database:\n  dsn: mysql://u:hunter2@db/orchestrator\n",
     );
     for (words, expected) in [
         (
@@ -52,10 +52,7 @@ fn wrong_settings_end_the_program_with_a_sentence_that_names_them() {
             "cannot read the settings file missing.yaml",
         ),
         (&["serve", "--config", "broken.toml"], "broken.toml: "),
-        (
-            &["serve", "--config", "postgres.yaml"],
-            "postgres is not built into this binary",
-        ),
+        (&["serve", "--config", "mysql.yaml"], "`database.dsn`: is not a store"),
         (&["serve", "--store", "mysql://x"], "`store.url`"),
         (&["serve", "--listen", "nonsense"], "`server.listen`"),
     ] {

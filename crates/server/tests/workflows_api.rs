@@ -433,3 +433,21 @@ fn workflows_are_listed_by_pages() {
     assert_eq!(page("?limit=70"), (names[..70].to_vec(), Some("wf 069".to_owned())));
     assert_eq!(page("?limit=70&cursor=wf%20069"), (names[70..].to_vec(), None));
 }
+
+#[test]
+fn a_server_that_is_alone_is_the_only_node() {
+    let server = Server::with(&[], &[("QUINTET_NODE__NAME", "blue")]);
+    let nodes = server.get("/v1/nodes").json();
+    let node = &nodes["items"][0];
+    assert_eq!(nodes["items"].as_array().unwrap().len(), 1, "{nodes}");
+    assert_eq!(
+        (&node["name"], &node["state"], &node["self"]),
+        (&json!("blue"), &json!("alive"), &json!(true))
+    );
+    assert_eq!(node["url"], format!("http://{}", server.address()));
+    assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
+    assert!(
+        node["id"].as_str().unwrap().len() == 16 && node["started_at"].is_string(),
+        "{node}"
+    );
+}

@@ -41,9 +41,10 @@ fn fix_6_a_database_that_cannot_be_used_keeps_the_server_from_starting() {
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(&file)
         .arg("--data")
-        .arg(folder.path());
+        .arg(folder.path())
+        .env("QUINTET_DATABASE__START_TIMEOUT", "100ms");
     let output = command.output().unwrap();
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("quintet ready"));
     assert!(
         String::from_utf8_lossy(&output.stderr)

@@ -6,8 +6,11 @@
 //! acknowledged run must be there, each step's result recorded once, and each recorded result must be the
 //! one that the receiver gave to exactly that attempt.
 
-mod account;
-mod clients;
+pub(crate) mod account;
+pub(crate) mod clients;
+pub(crate) mod journal;
+pub(crate) mod way;
+pub(crate) mod workflows;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,10 +18,18 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::random::Random;
-use crate::server::Server;
+use crate::server::{Launch, Server};
 use crate::sink::Sink;
+use account::{Books, Ends};
+use clients::{AfterError, Load};
+use journal::Journal;
+use way::Only;
+use workflows::{Author, Workflows};
 
 pub use account::Account;
+
+/// How long runs may take to end once nobody torments the server any more.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How to torment.
 #[derive(Debug, Clone)]
@@ -34,50 +45,95 @@ pub struct Plan {
 /// Kills the binary `plan.cycles` times and accounts for everything afterwards.
 pub fn torment(binary: &Path, plan: &Plan, progress: impl Fn(u32, &str)) -> anyhow::Result<Account> {
     let dir = tempfile::tempdir()?;
+    let launch = Launch::new(binary, dir.path());
     let sink = Sink::start()?;
     let mut random = Random::new(plan.seed);
     let workflows = {
-        let server = Server::start(binary, dir.path())?;
-        let workflows = clients::store_workflows(&server.address, &sink.address)?;
+        let server = launch.start()?;
+        let workflows = store_workflows(&server, &sink)?;
         server.kill()?;
         workflows
     };
-    let journal = clients::Journal::default();
+    let journal = Journal::default();
     for cycle in 0..plan.cycles {
         if random.below(10) == 0 {
-            kill_during_recovery(binary, dir.path(), &mut random)?;
+            kill_during_recovery(&launch, &mut random)?;
         }
-        let server = Server::start(binary, dir.path()).context("the server does not come back")?;
-        let lifetime = Duration::from_secs_f64(random.log_uniform(0.05, 1.5));
-        let load = clients::Load {
-            address: server.address.clone(),
-            workflows: workflows.clone(),
-            lifetime,
-        };
-        let seeds: Vec<u64> = (0..plan.clients).map(|_| random.bits()).collect();
-        let stop = random.below(10) == 0;
-        clients::run(&load, &journal, &seeds, || {
-            if stop {
-                server.signal("STOP")?;
-            }
-            server.kill()
-        })?;
+        let server = launch.start().context("the server does not come back")?;
+        live_and_die(server, &workflows, &journal, plan, &mut random)?;
         progress(cycle + 1, &journal.summary());
     }
-    let server = Server::start(binary, dir.path())?;
-    let account = account::settle(&server.address, &workflows, &journal, &sink)?;
+    let server = launch.start()?;
+    let books = Books {
+        way: &Only::to(&server),
+        workflows: &workflows,
+        journal: &journal,
+        sink: &sink,
+        patience: PATIENCE,
+        readers: 1,
+    };
+    let (account, _) = books.settle(&mut Ends::new())?;
     anyhow::ensure!(server.terminate()? == Some(0), "the server does not end cleanly");
     let log = std::fs::read_to_string(dir.path().join("server.log"))?;
     anyhow::ensure!(!log.contains("panicked"), "the server panicked:\n{log}");
     Ok(account)
 }
 
+fn store_workflows(server: &Server, sink: &Sink) -> anyhow::Result<Workflows> {
+    let author = Author {
+        action: "http",
+        base: format!("http://{}", sink.address),
+    };
+    let way = Only::to(server);
+    let documents = [author.dag(), author.items(), author.gated()];
+    let started: Vec<String> = documents
+        .iter()
+        .map(|document| workflows::store(&way, document))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Workflows {
+        gated: started[2].clone(),
+        started,
+        action: author.action,
+    })
+}
+
+/// One lifetime of the server: clients work, and it ends under their hands.
 #[allow(
     clippy::disallowed_methods,
     reason = "the moment of a crash is a moment by the clock"
 )]
-fn kill_during_recovery(binary: &Path, data: &Path, random: &mut Random) -> anyhow::Result<()> {
-    let mut child = Server::spawn(binary, data)?;
+fn live_and_die(
+    server: Server,
+    workflows: &Workflows,
+    journal: &Journal,
+    plan: &Plan,
+    random: &mut Random,
+) -> anyhow::Result<()> {
+    let lifetime = Duration::from_secs_f64(random.log_uniform(0.05, 1.5));
+    let load = Load {
+        way: &Only::to(&server),
+        workflows,
+        journal,
+        pause: Duration::ZERO,
+        after_error: AfterError::Stop,
+    };
+    let seeds: Vec<u64> = (0..plan.clients).map(|_| random.bits()).collect();
+    let stop = random.below(10) == 0;
+    load.during(&seeds, || {
+        std::thread::sleep(lifetime);
+        if stop {
+            server.signal("STOP")?;
+        }
+        server.kill()
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the moment of a crash is a moment by the clock"
+)]
+fn kill_during_recovery(launch: &Launch, random: &mut Random) -> anyhow::Result<()> {
+    let mut child = launch.spawn()?;
     std::thread::sleep(Duration::from_secs_f64(random.log_uniform(0.001, 0.2)));
     child.kill()?;
     child.wait()?;

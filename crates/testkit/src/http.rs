@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+/// How long a server that nobody torments may think about a request.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -31,18 +34,69 @@ impl Answer {
     }
 }
 
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Path with its query.
+    pub path: &'a str,
+    /// Headers by their names.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Body text.
+    pub body: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// A request that only reads.
+    pub fn read(path: &'a str) -> Self {
+        Self {
+            method: "GET",
+            path,
+            headers: &[],
+            body: "",
+        }
+    }
+
+    /// A request that changes something.
+    pub fn post(path: &'a str, body: &'a str) -> Self {
+        Self {
+            method: "POST",
+            body,
+            ..Self::read(path)
+        }
+    }
+
+    /// Sends it and reads the answer, of which nothing may stay away for longer than `silence`. Any error leaves open
+    /// whether the request took effect.
+    pub fn send(&self, address: &str, silence: Duration) -> anyhow::Result<Answer> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(silence))?;
+        stream.set_nodelay(true)?;
+        let Self { method, path, body, .. } = self;
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        for (name, value) in self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+        (&stream).write_all(head.as_bytes())?;
+        read_answer(&stream)
+    }
+}
+
 /// Sends a request and reads its answer. Any error leaves open whether the request took effect.
 pub fn call(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> anyhow::Result<Answer> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.set_nodelay(true)?;
-    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-    (&stream).write_all(request.as_bytes())?;
-    let (head, body) = read_message(&mut BufReader::new(&stream))?;
+    let request = Request {
+        method,
+        path,
+        headers,
+        body,
+    };
+    request.send(address, SILENCE)
+}
+
+fn read_answer(stream: &TcpStream) -> anyhow::Result<Answer> {
+    let (head, body) = read_message(&mut BufReader::new(stream))?;
     let status = head
         .first()
         .and_then(|line| line.split(' ').nth(1))

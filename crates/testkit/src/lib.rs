@@ -1,8 +1,14 @@
 //! Means to test Quintet, and workflows on Quintet, from outside: the real binary, real signals, a real
 //! receiver of its calls.
 
+pub mod cluster;
 pub mod crash;
 pub mod http;
+pub mod patience;
+pub mod pooler;
+mod port;
+pub mod postgres;
+pub mod proxy;
 pub mod random;
 pub mod server;
 pub mod sink;

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use quintet_testkit::postgres;
 
 use crate::shell;
 
@@ -22,6 +23,8 @@ pub struct Need {
 enum From {
     /// In `PATH`, or from these Debian packages.
     Debian(&'static [&'static str]),
+    /// Where this finds it, or from these Debian packages: some keep their programs out of `PATH`.
+    DebianFound(fn(&str) -> Option<PathBuf>, &'static [&'static str]),
     /// In the virtual environment, or by this pip requirement.
     Pip(&'static str),
 }
@@ -32,6 +35,17 @@ pub const PYTHON: Need = Need {
     program: "python3",
     from: From::Debian(&["python3", "python3-venv", "python3-pip"]),
 };
+
+/// The second store, and what its tests start.
+pub const POSTGRESQL: Need = Need {
+    name: "PostgreSQL",
+    program: "postgres",
+    from: From::DebianFound(postgresql_program, &["postgresql"]),
+};
+
+fn postgresql_program(name: &str) -> Option<PathBuf> {
+    postgres::program_dir().ok().map(|programs| programs.join(name))
+}
 
 /// Makes requests up from the OpenAPI description, and judges the answers.
 pub const SCHEMATHESIS: Need = Need {
@@ -44,18 +58,18 @@ impl Need {
     /// The program, installed first if it must be.
     pub fn ensure(&self) -> Result<PathBuf> {
         match self.from {
-            From::Debian(packages) => self.ensure_debian(packages),
+            From::Debian(packages) => self.ensure_debian(shell::which, packages),
+            From::DebianFound(find, packages) => self.ensure_debian(find, packages),
             From::Pip(requirement) => self.ensure_pip(requirement, &venv_dir()),
         }
     }
 
-    fn ensure_debian(&self, packages: &[&str]) -> Result<PathBuf> {
-        if let Some(found) = shell::which(self.program) {
+    fn ensure_debian(&self, find: fn(&str) -> Option<PathBuf>, packages: &[&str]) -> Result<PathBuf> {
+        if let Some(found) = find(self.program) {
             return Ok(found);
         }
         apt_install(self.name, packages)?;
-        shell::which(self.program)
-            .with_context(|| format!("{} is installed, but there is no {} in PATH", self.name, self.program))
+        find(self.program).with_context(|| format!("{} is installed, but {} is not found", self.name, self.program))
     }
 
     fn ensure_pip(&self, requirement: &str, venv: &Path) -> Result<PathBuf> {
@@ -145,6 +159,19 @@ mod tests {
             from: From::Debian(&["no-such-package"]),
         };
         assert!(shell.ensure().unwrap().ends_with("sh"));
+    }
+
+    #[test]
+    fn a_program_outside_of_the_path_is_found_where_its_package_keeps_it() {
+        fn elsewhere(name: &str) -> Option<PathBuf> {
+            Some(Path::new("/elsewhere").join(name))
+        }
+        let hidden = Need {
+            name: "a server",
+            program: "serverd",
+            from: From::DebianFound(elsewhere, &["no-such-package"]),
+        };
+        assert_eq!(hidden.ensure().unwrap(), Path::new("/elsewhere/serverd"));
     }
 
     #[test]

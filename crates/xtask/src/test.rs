@@ -1,16 +1,22 @@
 //! `cargo xtask test`: the server first, then every test of the workspace, then the documentation's examples.
 //!
 //! The binary is built first because the tests under `crates/server/tests` start the real one; they find it through
-//! `QUINTET_BIN`. With cargo-nextest each test has a process of its own, and a hanging one is named; without it
-//! `cargo test` runs the same tests. What ran is counted from what the runners print, and the count is the last line
-//! (`12 passed, 0 failed, 0 skipped`), kept in `target/xtask/tests` too: a green run that ran nothing shows as that.
+//! `QUINTET_BIN`. One private PostgreSQL cluster serves the whole run, through `QUINTET_TEST_POSTGRES`; when that is set
+//! already, the server that it names does. With cargo-nextest each test has a process of its own, and a hanging one is
+//! named; without it `cargo test` runs the same tests. What ran is counted from what the runners print, and the count is
+//! the last line (`12 passed, 0 failed, 0 skipped`), kept in `target/xtask/tests` too: a green run that ran nothing shows
+//! as that.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use quintet_testkit::postgres::{self, Cluster, Durability, Options};
 
-use crate::shell;
+use crate::{needs, shell};
+
+/// Every test has pools of its own, and as many tests run at once as there are processors.
+const MAX_CONNECTIONS: u32 = 200;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -43,6 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     shell::step("build quintet", || {
         shell::run(&mut shell::cargo_build(["build", "--package", "quintet"]))
     })?;
+    let postgresql = start_postgresql()?;
     let nextest = shell::succeeds(&mut shell::cargo(["nextest", "--version"]));
     let runs = if nextest { nextest_runs(args) } else { cargo_runs(args) };
 
@@ -50,6 +57,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut first_failure = None;
     for (heading, runner, mut command) in runs {
         command.env("QUINTET_BIN", shell::target_dir().join("debug/quintet"));
+        if let Some(cluster) = &postgresql {
+            command.env(postgres::SHARED_VARIABLE, cluster.base_url());
+        }
         let outcome = shell::step(heading, || {
             let (status, printed) = shell::tee(&mut command)?;
             total.add(tally(&printed, runner));
@@ -64,6 +74,20 @@ pub fn run(args: &Args) -> Result<()> {
         None if total.passed == 0 => bail!("no test ran"),
         None => Ok(()),
     }
+}
+
+/// The cluster for the run; none when the surroundings name a server. It ends with the value, and with this process if
+/// that is interrupted.
+fn start_postgresql() -> Result<Option<Cluster>> {
+    if std::env::var_os(postgres::SHARED_VARIABLE).is_some() {
+        return Ok(None);
+    }
+    needs::POSTGRESQL.ensure()?;
+    let start = || {
+        let options = Options::new(Durability::Fast).set("max_connections", MAX_CONNECTIONS);
+        Cluster::start(&options).map(Some)
+    };
+    shell::step("start PostgreSQL", start)
 }
 
 fn nextest_runs(args: &Args) -> Vec<Run> {

@@ -1,35 +1,148 @@
-//! Answers of executors. Every one is fenced by the attempt's token: what is not under way under exactly
-//! this attempt number is refused and changes nothing.
+//! Answers of executors. Every one is fenced twice: by the attempt's number, for what is not under way under exactly
+//! this number changes nothing; and by its deadline, for from that instant on only the clock may end the attempt. A
+//! refusal says which of the fences it met, and what had happened instead.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Decision, StepError};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{Decision, StepError, clock};
 use crate::apply::IllegalEvent;
 use crate::command::Rejected;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::machine::StepStatus;
-use crate::outcome::{Failure, Outcome, Token};
-use crate::state::Class;
+use crate::outcome::{Failure, Outcome, Success, Token};
+use crate::plan::Digest;
+use crate::state::{Class, Node};
+use crate::time::Time;
+
+/// How an attempt ended that is no longer under way.
+enum End<'n> {
+    /// By this answer of its executor.
+    Answered(Answer<'n>),
+    /// By the clock.
+    Expired,
+    /// Some other way: it was lost, called off or settled by hand; or it is too long ago to be told.
+    Elsewise,
+}
+
+/// An answer that was recorded.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer<'n> {
+    Succeeded(&'n Success),
+    Failed(&'n Failure),
+}
+
+impl Answer<'_> {
+    /// SHA-256 of its compact JSON.
+    fn digest(&self) -> Digest {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        Digest(Sha256::digest(&json).into())
+    }
+}
 
 impl Decision<'_, '_> {
+    /// Lets through what comes under the attempt under way, and in time.
     fn fence(&self, token: Token) -> Result<(), Rejected> {
         let Some(node) = self.state.nodes.get(token.node as usize) else {
             return Err(Rejected::UnknownStep(format!("#{}", token.node)));
         };
-        if node.is_claimed() && node.attempt == token.attempt {
-            return Ok(());
+        let (attempt, current, status) = (token.attempt, node.attempt, node.status);
+        if attempt == 0 || attempt > current {
+            return Err(Rejected::NeverIssued { attempt, current });
         }
-        Err(Rejected::Superseded {
-            attempt: token.attempt,
-            current: node.attempt,
-            status: node.status,
+        if attempt < current {
+            return Err(Rejected::Superseded {
+                attempt,
+                current,
+                status,
+            });
+        }
+        if node.is_claimed() {
+            // Late is late, also while nobody has looked at the clock yet: otherwise it would be chance whether the
+            // answer or the clock comes first, and two who look at different times would disagree.
+            return match node.timer {
+                Some(deadline) if deadline <= self.cx.now => Err(Rejected::Expired { attempt, status }),
+                _ => Ok(()),
+            };
+        }
+        Err(match self.last_end(node) {
+            End::Answered(answer) => Rejected::Recorded {
+                attempt,
+                status,
+                outcome: answer.digest(),
+            },
+            End::Expired => Rejected::Expired { attempt, status },
+            End::Elsewise => Rejected::Superseded {
+                attempt,
+                current,
+                status,
+            },
         })
     }
 
+    /// How the last attempt of a step run ended, as far as the step run still shows it: the next attempt, a reset and a
+    /// person's hand take the place of what was recorded.
+    fn last_end<'n>(&self, node: &'n Node) -> End<'n> {
+        match node.status {
+            StepStatus::Complete => match &node.success {
+                Some(success) if !is_settled_by_hand(node) => End::Answered(Answer::Succeeded(success)),
+                _ => End::Elsewise,
+            },
+            StepStatus::WaitingForRetry | StepStatus::Error => match &node.failure {
+                Some(failure) if node.ready_at <= node.started_at => self.judge(node, failure),
+                _ => End::Elsewise,
+            },
+            StepStatus::Pending
+            | StepStatus::Enqueued
+            | StepStatus::InProgress
+            | StepStatus::EnqueuedForOrchestration
+            | StepStatus::EnqueuedAsErrorForOrchestration
+            | StepStatus::Cancelled
+            | StepStatus::ResolvedManually
+            | StepStatus::Skipped => End::Elsewise,
+        }
+    }
+
+    /// A failure may also be what was found about an attempt that did not answer.
+    fn judge<'n>(&self, node: &Node, failure: &'n Failure) -> End<'n> {
+        let timeouts = &self.state.plan.spec.steps[node.step as usize].timeouts;
+        if *failure == clock::overrun(timeouts) || *failure == clock::silence(timeouts) {
+            End::Expired
+        } else if *failure == lost_too_often(node.lost) {
+            End::Elsewise
+        } else {
+            End::Answered(Answer::Failed(failure))
+        }
+    }
+
+    /// Whether this very answer was the one that ended the attempt.
+    fn is_recorded(&self, token: Token, outcome: &Outcome) -> bool {
+        let node = self.state.nodes.get(token.node as usize);
+        let Some(node) = node.filter(|node| node.attempt == token.attempt && !node.is_claimed()) else {
+            return false;
+        };
+        match (self.last_end(node), outcome) {
+            (End::Answered(Answer::Succeeded(recorded)), Outcome::Succeeded(success)) => recorded == success,
+            (End::Answered(Answer::Failed(recorded)), Outcome::Failed(failure)) => recorded == failure,
+            _ => false,
+        }
+    }
+
+    /// An answer counts once. The same answer again is no fault of the executor's, which may not have heard that
+    /// the first one arrived: it changes nothing, and is told that all is well.
     pub(super) fn complete(&mut self, token: Token, outcome: Outcome) -> Result<(), StepError> {
-        self.fence(token)?;
+        if let Err(refused) = self.fence(token) {
+            return if self.is_recorded(token, &outcome) {
+                Ok(())
+            } else {
+                Err(refused.into())
+            };
+        }
         match outcome {
             Outcome::Succeeded(success) => {
                 let success = Arc::new(success);
@@ -111,7 +224,7 @@ impl Decision<'_, '_> {
 
     /// What dead processes held is made again under a new attempt number, up to a limit: a step that takes
     /// its process down with it each time must not do so for ever.
-    pub(super) fn recover(&mut self, alive: &[u64], held: &HashSet<Token>) -> Result<(), StepError> {
+    pub(super) fn recover(&mut self, alive: &[u64], held: &HashSet<Token>, as_of: Time) -> Result<(), StepError> {
         if self.state.count(Class::Claimed) == 0 {
             return Ok(());
         }
@@ -123,7 +236,11 @@ impl Decision<'_, '_> {
                 node: n,
                 attempt: node.attempt,
             };
-            let is_held = alive.contains(&node.owner) && (node.owner != self.cx.owner || held.contains(&token));
+            let is_held = if node.owner == self.cx.owner {
+                alive.contains(&node.owner) && held.contains(&token)
+            } else {
+                alive.contains(&node.owner) || node.started_at.is_some_and(|at| at >= as_of)
+            };
             if !node.is_claimed() || is_held {
                 continue;
             }
@@ -132,14 +249,26 @@ impl Decision<'_, '_> {
                 self.emit(Event::AttemptLost { n, a })?;
                 continue;
             }
-            let message = format!(
-                "{} attempts in a row were lost with the process that made them",
-                node.lost + 1
-            );
-            let failure = Arc::new(Failure::permanent("lost", message));
+            let failure = Arc::new(lost_too_often(node.lost));
             self.emit(Event::StepFailed { n, a, failure })?;
             self.judge_items(n)?;
         }
         Ok(())
     }
+}
+
+/// Nothing but its time tells what a person settled from what an attempt did; that of an approval before the attempt is
+/// earlier.
+fn is_settled_by_hand(node: &Node) -> bool {
+    node.approval
+        .as_ref()
+        .is_some_and(|note| Some(note.at) == node.ended_at)
+}
+
+fn lost_too_often(lost: u32) -> Failure {
+    let message = format!(
+        "{} attempts in a row were lost with the process that made them",
+        lost + 1
+    );
+    Failure::permanent("lost", message)
 }

@@ -6,6 +6,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::machine::StepStatus;
 use crate::outcome::{Failure, Token};
+use crate::plan::Timeouts;
 use crate::state::{Class, Hold, RUN_TIMER};
 
 impl Decision<'_, '_> {
@@ -68,13 +69,9 @@ impl Decision<'_, '_> {
             attempt: node.attempt,
         };
         let failure = if node.close_by.is_some_and(|at| at <= self.cx.now) {
-            Failure::new(
-                "timeout",
-                format!("timed out after {} ms", timeouts.attempt_ms.unwrap_or(0)),
-            )
+            overrun(&timeouts)
         } else {
-            let limit = timeouts.heartbeat_ms.unwrap_or(0);
-            Failure::new("heartbeat_timeout", format!("no heartbeat for {limit} ms"))
+            silence(&timeouts)
         };
         self.out.effects.push(Effect::CancelAttempt(token));
         self.attempt_failed(token, failure)
@@ -106,4 +103,16 @@ impl Decision<'_, '_> {
         });
         self.out.effects.extend(tokens.map(Effect::CancelAttempt));
     }
+}
+
+/// What is recorded of an attempt that took too long.
+pub(super) fn overrun(timeouts: &Timeouts) -> Failure {
+    let limit = timeouts.attempt_ms.unwrap_or(0);
+    Failure::new("timeout", format!("timed out after {limit} ms"))
+}
+
+/// What is recorded of an attempt that gave no sign of life.
+pub(super) fn silence(timeouts: &Timeouts) -> Failure {
+    let limit = timeouts.heartbeat_ms.unwrap_or(0);
+    Failure::new("heartbeat_timeout", format!("no heartbeat for {limit} ms"))
 }

@@ -211,7 +211,11 @@ impl Sim {
     /// Declares every process gone that is not named.
     pub fn recover(&mut self, alive: Vec<u64>) -> Vec<Event> {
         let held = Arc::new(self.held.iter().map(|work| work.token).collect());
-        self.ok(Command::Recover { alive, held })
+        self.ok(Command::Recover {
+            alive,
+            held,
+            as_of: Time(i64::MAX),
+        })
     }
 
     /// Moves the clock to the next timer and fires it.

@@ -1,40 +1,33 @@
 //! From settings to a running engine.
 
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use quintet_core::id::IdSource;
-use quintet_engine::clock::{Clock, SystemClock, TimeOrderedIds};
+use quintet_engine::clock::{Clock, TimeOrderedIds};
 use quintet_engine::{Engine, EngineParts, Registry, tasks};
-use quintet_store::{MemoryStore, Store, StoreError};
-use quintet_store_sqlite::SqliteStore;
+use quintet_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::retention::{self, Retention};
-use crate::config::{Config, ConfigError, StoreUrl};
+use super::store::{self, Backend};
+use crate::config::{Config, ConfigError, Millis};
 use crate::face;
 use crate::http::{Edge, KeyError};
 
 /// What an [`App`] takes from its surroundings. The default is the real thing; tests bring their own.
+#[derive(Default)]
 pub struct OpenOptions {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids and jitter.
-    pub ids: Box<dyn IdSource>,
+    /// The time; `None` is the store's own where many share it, and else the machine's.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Ids and jitter; `None` makes ids from the time.
+    pub ids: Option<Box<dyn IdSource>>,
     /// Whether steps may call loopback addresses although `egress.allow_loopback` says nothing; `None` permits it when
     /// the configured listener is bound to loopback.
     pub loopback: Option<bool>,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            ids: Box::new(TimeOrderedIds::new(SystemClock)),
-            loopback: None,
-        }
-    }
+    /// Where the API is served; other nodes are told.
+    pub listening: Option<SocketAddr>,
 }
 
 /// It could not be started.
@@ -52,6 +45,17 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store did not come in time.
+    #[error("the store {store} could not be used within {patience} (`database.start_timeout`)")]
+    StoreAway {
+        /// Which store; without its password.
+        store: String,
+        /// How long it was waited for.
+        patience: Millis,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// The data folder cannot be made.
     #[error("cannot make the data folder {path}: {source}")]
     DataDir {
@@ -84,9 +88,12 @@ pub enum StartError {
     Telemetry(String),
 }
 
-pub(super) fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, StartError> {
-    let OpenOptions { clock, ids, loopback } = options;
-    let loopback = match loopback {
+pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, StartError> {
+    let url = config.store_url()?;
+    let clock = options.clock.unwrap_or_else(|| store::clock(&url));
+    let ids = options.ids;
+    let ids = ids.unwrap_or_else(|| Box::new(TimeOrderedIds::new(Arc::clone(&clock))));
+    let loopback = match options.loopback {
         Some(loopback) => loopback,
         None => config.server.address()?.ip().is_loopback(),
     };
@@ -95,55 +102,33 @@ pub(super) fn open(config: Config, options: OpenOptions) -> Result<Arc<App>, Sta
     let client = executors.client()?;
     let registry = Registry::new(quintet_executors::builtin(&executors, &client)?);
     let hooks = face::workflows::hooks(&config, &client, &clock)?;
-    let url = config.store_url()?;
-    let (store, sqlite) = open_store(&url, &config.data_dir)?;
-    let engine = Arc::new(Engine::start(EngineParts {
-        store: Arc::clone(&store),
+    let node = config.node.node_config(options.listening);
+    let backend = Backend::open(&url, &config).await?;
+    let engine = Engine::start(EngineParts {
+        store: backend.store(),
         registry,
         clock: Arc::clone(&clock),
         ids,
         hooks,
-        config: config.engine.engine_config(),
-    }));
+        config: config.engine.engine_config(&url, node.clone()),
+    });
+    let engine = Arc::new(engine.await?);
     let stopping = CancellationToken::new();
-    let retention = Retention::new(store, clock, config.retention.finished_runs_days);
-    let tasks = vec![tasks::spawn("retention", retention::run(retention, stopping.clone()))];
+    let started_at = clock.now();
+    let retention = Retention::new(backend.store(), clock, config.retention.finished_runs_days);
+    let tasks = vec![
+        tasks::spawn("retention", retention::run(retention, stopping.clone())),
+        tasks::spawn("durability", store::tell_durability(backend.store(), stopping.clone())),
+    ];
     Ok(Arc::new(App {
         engine,
         config: Arc::new(config),
         stopping,
         store_kind: url.kind(),
+        node,
+        started_at,
         edge,
-        sqlite,
+        backend,
         tasks: Mutex::new(tasks),
     }))
-}
-
-type Opened = (Arc<dyn Store>, Option<Arc<SqliteStore>>);
-
-fn open_store(url: &StoreUrl, data_dir: &Path) -> Result<Opened, StartError> {
-    let StoreUrl::Sqlite(path) = url else {
-        return Ok((Arc::new(MemoryStore::default()), None));
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    for folder in [data_dir, folder] {
-        make_private(folder).map_err(|source| StartError::DataDir {
-            path: folder.display().to_string(),
-            source,
-        })?;
-    }
-    let sqlite = Arc::new(SqliteStore::open(path, quintet_store_sqlite::Options::default())?);
-    Ok((Arc::clone(&sqlite) as Arc<dyn Store>, Some(sqlite)))
-}
-
-/// A new folder is for its owner only: inputs and outputs of steps are nobody else's business.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

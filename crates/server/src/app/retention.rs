@@ -98,10 +98,10 @@ mod tests {
         let clock = Arc::new(Set(AtomicI64::new(START.0)));
         let config = Config::parse("store:\n  url: 'memory:'\n").expect("settings");
         let options = OpenOptions {
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            clock: Some(Arc::clone(&clock) as Arc<dyn Clock>),
             ..OpenOptions::default()
         };
-        let app = App::open(config, options).expect("open");
+        let app = App::open(config, options).await.expect("open");
         let workflow = post(
             &app,
             "/v1/workflows",

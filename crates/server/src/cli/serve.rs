@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::document::BadInput;
 use crate::app::{App, OpenOptions, StartError, telemetry};
 use crate::config::{Config, Sources};
-use crate::http::{Server, check_exposure};
+use crate::http::Server;
 
 /// Exit code after a second signal: as if the first had not been caught.
 const INTERRUPTED: i32 = 130;
@@ -28,7 +28,7 @@ pub struct Args {
     /// Folder for everything that is kept [default: data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The store, `sqlite:PATH` or `memory:` [default: quintet.db in the data folder]
+    /// The store, `sqlite:PATH`, `postgres://...` or `memory:` [default: quintet.db in the data folder]
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// Listen on an address that others reach although nobody needs a key
@@ -75,9 +75,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything else, so that a signal during a long recovery is not lost.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    check_exposure(&config, config.server.address().map_err(BadInput::new)?).map_err(refused)?;
-    let app = App::open(config, OpenOptions::default()).map_err(refused)?;
-    let server = match Server::bind(&app.config).await {
+    let stop = CancellationToken::new();
+    let watching = quintet_engine::tasks::spawn("signals", watch(signals, stop.clone()));
+    let reserved = Server::bind(&config).map_err(refused)?;
+    let options = OpenOptions {
+        listening: Some(reserved.address()),
+        ..OpenOptions::default()
+    };
+    let app = tokio::select! {
+        app = App::open(config, options) => app.map_err(refused)?,
+        // It may have waited for its store.
+        () = stop.cancelled() => return Ok(()),
+    };
+    let server = match reserved.listen() {
         Ok(server) => server,
         Err(error) => {
             app.shutdown().await;
@@ -86,8 +96,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     warn_of_exposure(&app.config, &server);
     announce(&server, app.store_kind).context("the ready line cannot be written")?;
-    let stop = CancellationToken::new();
-    let watching = quintet_engine::tasks::spawn("signals", watch(signals, stop.clone()));
     let (mut failure, engine) = (None, std::sync::Arc::clone(&app.engine));
     let end = async {
         tokio::select! {
@@ -108,9 +116,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 /// What is wrong with the settings is bad input; anything else is a failure.
 fn refused(error: StartError) -> anyhow::Error {
     match error {
-        StartError::Store(_) | StartError::Bind { .. } | StartError::DataDir { .. } | StartError::Telemetry(_) => {
-            error.into()
-        }
+        StartError::Store(_)
+        | StartError::StoreAway { .. }
+        | StartError::Bind { .. }
+        | StartError::DataDir { .. }
+        | StartError::Telemetry(_) => error.into(),
         StartError::Config(_) | StartError::Executors(_) | StartError::Keys(_) | StartError::Unprotected { .. } => {
             BadInput::new(error).into()
         }

@@ -1,9 +1,9 @@
 //! Sizes, times and limits of the engine, and what is removed when.
 
-use quintet_engine::EngineConfig;
+use quintet_engine::{EngineConfig, NodeConfig};
 
-use super::ConfigError;
 use super::section::section;
+use super::{ConfigError, StoreUrl};
 
 section! {
     /// Sizes and times of the engine.
@@ -18,8 +18,16 @@ section! {
         /// Milliseconds for steps under way to end when the server is asked to stop; what does not end is made again
         /// after the next start. Default: 10000. Keep it below the time after which the supervisor kills.
         pub drain_ms: u64 = EngineConfig::default().drain_ms,
+        /// Loops that decide and commit side by side, each with its share of the runs; 0 makes it 1 on SQLite and in
+        /// memory, and 4 on PostgreSQL. Default: 0. Raise it where PostgreSQL and this machine have processors to spare
+        /// and commits are what is waited for.
+        pub shards: usize = 0,
     }
 }
+
+/// Loops where nothing is said: enough to keep several commits of a PostgreSQL under way.
+const POSTGRES_SHARDS: usize = 4;
+const MOST_SHARDS: usize = 64;
 
 section! {
     /// What may be used at most.
@@ -41,18 +49,46 @@ section! {
 }
 
 impl Engine {
-    /// As the engine takes it.
-    pub fn engine_config(&self) -> EngineConfig {
+    /// As the engine takes it, on this store.
+    pub fn engine_config(&self, store: &StoreUrl, node: NodeConfig) -> EngineConfig {
         EngineConfig {
             cache_bytes: self.cache_bytes,
             inbox: self.inbox,
             admission_ms: self.admission_ms,
             drain_ms: self.drain_ms,
+            shards: self.shards_on(store),
+            node,
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        above_zero("engine.inbox", self.inbox)
+    fn shards_on(&self, store: &StoreUrl) -> usize {
+        match (self.shards, store) {
+            (0, StoreUrl::Postgres(_)) => POSTGRES_SHARDS,
+            (0, StoreUrl::Sqlite(_) | StoreUrl::Memory) => 1,
+            (shards, _) => shards,
+        }
+    }
+
+    pub(super) fn check(&self, store: &StoreUrl, pool_size: usize) -> Result<(), ConfigError> {
+        above_zero("engine.inbox", self.inbox)?;
+        let wrong = |reason: String| Err(ConfigError::senseless("engine.shards", reason));
+        let shards = self.shards_on(store);
+        match store {
+            StoreUrl::Sqlite(_) | StoreUrl::Memory if shards > 1 => wrong(format!(
+                "must be 0 or 1 with the store `{}`: it has one writer, so several loops would only wait for each other; \
+                 more than one is for PostgreSQL",
+                store.kind()
+            )),
+            StoreUrl::Postgres(_) if shards > MOST_SHARDS => wrong(format!("must be at most {MOST_SHARDS}")),
+            StoreUrl::Postgres(_) if shards >= pool_size => Err(ConfigError::senseless(
+                "database.pool_size",
+                format!(
+                    "must be above {shards}, the number of `engine.shards`: each holds a connection while it commits, \
+                     and reading needs one too"
+                ),
+            )),
+            StoreUrl::Sqlite(_) | StoreUrl::Memory | StoreUrl::Postgres(_) => Ok(()),
+        }
     }
 }
 

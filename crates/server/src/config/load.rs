@@ -17,11 +17,15 @@ const DEFAULT_FILES: [&str; 3] = ["quintet.toml", "quintet.yaml", "config.yaml"]
 const PREFIX: &str = "QUINTET_";
 
 /// Other spellings of settings in files.
-const SPELLINGS: [(&str, &str); 4] = [
+const SPELLINGS: [(&str, &str); 8] = [
     ("memarch.timeout_ms", "memarch.timeout"),
     ("audit_log.timeout_ms", "audit_log.timeout"),
     ("http_action.timeout_ms", "http_action.timeout"),
     ("egress.connect_timeout_ms", "egress.connect_timeout"),
+    ("database.connect_timeout_ms", "database.connect_timeout"),
+    ("database.checkout_timeout_ms", "database.checkout_timeout"),
+    ("database.statement_timeout_ms", "database.statement_timeout"),
+    ("database.start_timeout_ms", "database.start_timeout"),
 ];
 
 /// Variables whose names the originals, or the world, have given. Later ones win.

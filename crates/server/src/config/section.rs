@@ -71,7 +71,7 @@ macro_rules! settings_of {
     ($($kind:ident: $($type:ty),+;)+) => { $($(impl Setting for $type { const KIND: Kind = Kind::$kind; })+)+ };
 }
 settings_of! {
-    Text: String, PathBuf, Secret, super::LogFormat;
+    Text: String, PathBuf, Secret, super::LogFormat, super::Pooler;
     Number: u16, u32, u64, usize, f64;
     Flag: bool;
     Duration: Millis;

@@ -213,13 +213,53 @@ fn a_named_file_must_be_there_and_a_default_one_need_not() {
 }
 
 #[test]
-fn stores_that_are_not_built_in_are_refused_without_showing_their_password() {
+fn a_postgres_url_is_taken_from_each_of_its_names_and_its_password_is_never_shown() {
+    let url = "postgres://u:hunter2@h/d";
+    let by_file = |text: String| load(&text, &[], &[]).expect("settings");
+    for config in [
+        by_file(format!("database:\n  dsn: {url}\n")),
+        by_file(format!("store:\n  url: {url}\n")),
+        by_file(format!("store:\n  url: {url}\ndatabase:\n  dsn: {url}\n")),
+        load("", &[("DATABASE_URL", url)], &[]).expect("settings"),
+        load("database:\n  dsn: sqlite:other\n", &[("DATABASE_URL", url)], &[]).expect("settings"),
+        load("", &[], &[("store.url", url.into())]).expect("settings"),
+    ] {
+        let StoreUrl::Postgres(found) = config.store_url().expect("store") else {
+            panic!("{config:?}")
+        };
+        assert_eq!(found.reveal(), url);
+        let shown = format!(
+            "{config:?} {found:?} {found} {}",
+            serde_json::to_string(&config).expect("json")
+        );
+        assert!(
+            shown.contains("postgres://u@h/d") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+    let keywords = Config::parse("database:\n  dsn: host=h user=u password=hunter2 dbname=d\n").expect("settings");
+    assert_eq!(keywords.store_url().expect("store").kind(), "postgres");
+}
+
+#[test]
+fn a_store_can_be_named_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("url");
+    std::fs::write(&file, "postgresql://u:hunter2@h/d\n").expect("written");
+    let config = Config::parse(&format!("store:\n  url: file:{}\n", file.display())).expect("settings");
+    assert_eq!(config.store_url().expect("store").to_string(), "postgres://u@h/d");
+    assert!(error("store:\n  url: env:QUINTET_TEST_NO_SUCH_URL\n").contains("QUINTET_TEST_NO_SUCH_URL"));
+}
+
+#[test]
+fn stores_that_do_not_exist_are_refused_without_showing_their_password() {
     for text in [
-        "database:\n  dsn: postgres://u:hunter2@h/d\n",
-        "store:\n  url: postgresql://u:hunter2@h/d\n",
+        "database:\n  dsn: postgress://u:hunter2@h/d\n",
+        "store:\n  url: postgres:u:hunter2@h/d\n",
+        "store:\n  url: mysql://u:hunter2@h/d\n",
     ] {
         let error = error(text);
-        assert!(error.contains("postgres is not built into this binary"), "{error}");
+        assert!(error.contains("is not a store"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
     assert!(error("store:\n  url: mysql://x\n").contains("store.url"));
@@ -227,9 +267,31 @@ fn stores_that_are_not_built_in_are_refused_without_showing_their_password() {
 }
 
 #[test]
+fn loops_are_counted_by_the_store_and_several_are_refused_where_they_gain_nothing() {
+    let shards = |text: &str| {
+        let config = Config::parse(text).expect(text);
+        let url = config.store_url().expect("store");
+        config.engine.engine_config(&url, config.node.node_config(None)).shards
+    };
+    let postgres = "store:\n  url: postgres://h/d\n";
+    assert_eq!(shards(""), 1);
+    assert_eq!(shards("store:\n  url: 'memory:'\n"), 1);
+    assert_eq!(shards(postgres), 4);
+    assert_eq!(shards(&format!("{postgres}engine:\n  shards: 2\n")), 2);
+    assert!(error("engine:\n  shards: 2\n").contains("it has one writer"));
+    assert!(error(&format!("{postgres}engine:\n  shards: 65\n")).contains("at most 64"));
+    assert!(error(&format!("{postgres}database:\n  pool_size: 4\n")).contains("above 4"));
+}
+
+#[test]
 fn senseless_values_are_refused_with_their_names() {
     for (text, part) in [
         ("engine:\n  inbox: 0\n", "engine.inbox"),
+        ("node:\n  lease_ms: 999\n", "at least 1000"),
+        ("node:\n  lease_ms: 600001\n", "at most 600000"),
+        ("node:\n  url: db:80\n", "node.url"),
+        ("database:\n  pooler: session\n", "expected `none` or `transaction`"),
+        ("database:\n  connect_timeout: 0\n", "database.connect_timeout"),
         ("limits:\n  connections: 0\n", "limits.connections"),
         ("memarch:\n  base_url: memarch:80\n", "memarch.base_url"),
         ("memarch:\n  timeout: soon\n", "memarch.timeout"),

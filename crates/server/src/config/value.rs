@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for Millis {
 }
 
 /// Something that is never shown. Written as it is, or as a reference: `env:NAME`, `file:PATH`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -104,7 +104,7 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("…")
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "…" })
     }
 }
 

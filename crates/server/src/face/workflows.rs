@@ -14,6 +14,7 @@ mod follow;
 mod history;
 mod hooks;
 mod logs;
+mod nodes;
 mod notice;
 mod problem;
 mod query;
@@ -34,6 +35,7 @@ use crate::app::App;
 
 pub use cx::Namespace;
 pub use hooks::{Hooks, hooks};
+pub(crate) use nodes::NODE_STATE;
 pub(crate) use status::{RUN as RUN_STATUS, STEP as STEP_STATUS};
 
 /// Makes the list of routes and the router from the same lines.
@@ -83,6 +85,7 @@ routes! {
     post "/v1/runs/{id}/logs" => logs::append;
     get "/v1/runs/{id}/logs/stream" => logs::stream;
     get "/v1/approvals" => runs::approvals::list;
+    get "/v1/nodes" => nodes::list;
 }
 
 /// Everything that this face serves.

@@ -11,6 +11,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use quintet_core::time::Time;
 use quintet_engine::tasks;
+use quintet_store::StoreError;
 use serde::Serialize;
 
 use super::refusal;
@@ -123,7 +124,10 @@ async fn store(app: &Arc<App>) -> Check {
             Err(error) => {
                 // What exactly is wrong is for the log: probes are open to everybody.
                 tracing::warn!(error = %error, "the store does not pass the health check");
-                Some("cannot be read")
+                Some(match error {
+                    StoreError::Unavailable(_) => "cannot be reached",
+                    _ => "cannot be read",
+                })
             }
         },
         () = tasks::pause(Some(PATIENCE)) => Some("does not answer"),

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use prometheus_client::metrics::gauge::Gauge;
 use quintet_engine::tasks;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -27,10 +27,12 @@ use crate::config::Config;
 const IDLE: Duration = Duration::from_secs(75);
 /// After an error of `accept`, which is then mostly a lack of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// Refuses an address that other machines reach while nobody needs a key.
-pub fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), StartError> {
+fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), StartError> {
     if address.ip().is_loopback() || !config.auth.api_keys.is_empty() || config.server.insecure_no_auth {
         return Ok(());
     }
@@ -39,24 +41,57 @@ pub fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), StartE
     })
 }
 
-/// A bound address.
+/// A bound address at which nobody is let in yet: connections are refused, so that a load balancer sees at once that
+/// this one is not there yet.
+pub struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// An address at which connections are accepted.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
 }
 
+impl Reserved {
+    /// Where it will listen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets clients connect.
+    pub fn listen(self) -> Result<Server, StartError> {
+        let address = self.address;
+        let listener = self.socket.listen(BACKLOG).map_err(|source| StartError::Bind {
+            address: address.to_string(),
+            source,
+        })?;
+        Ok(Server { listener, address })
+    }
+}
+
 impl Server {
     /// Binds the configured address, if it is a safe one.
-    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+    pub fn bind(config: &Config) -> Result<Reserved, StartError> {
         let wanted = config.server.address()?;
         check_exposure(config, wanted)?;
         let failed = |source| StartError::Bind {
             address: wanted.to_string(),
             source,
         };
-        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        let socket = if wanted.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        };
+        let socket = socket.map_err(failed)?;
+        // A port whose last connections are still closing can be used again at once.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true).map_err(failed)?;
+        socket.bind(wanted).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Reserved { socket, address })
     }
 
     /// Where it listens.

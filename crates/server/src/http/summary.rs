@@ -14,7 +14,7 @@ use quintet_store::StoreStatus;
 use serde::Serialize;
 
 use super::process::Usage;
-use crate::app::App;
+use crate::app::{App, Written};
 
 /// Whoever asks for figures does not wait longer for a store that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What the store says about itself.
 pub(super) struct StoreFigures {
     status: StoreStatus,
-    written: Option<quintet_store_sqlite::Counters>,
+    written: Option<Written>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,7 +39,7 @@ impl StoreFigures {
         };
         Some(Self {
             status,
-            written: app.sqlite.as_ref().map(|sqlite| sqlite.counters()),
+            written: app.backend.written(),
         })
     }
 
@@ -81,6 +81,13 @@ impl StoreFigures {
                 "Writing statements",
                 ConstCounter::new(written.statements),
             );
+            if let Some(round_trips) = written.round_trips {
+                registry.register(
+                    "round_trips",
+                    "Times that the store was asked and waited for",
+                    ConstCounter::new(round_trips),
+                );
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::operation::Operation;
 use super::schemas::{RUN_STATUS, STEP_STATUS};
 
 const UNKNOWN_RUN: &str = "No such run.";
+const CHANGED: &str = "Another node stores the workflow again and again while it is being started.";
 const CONFLICT: &str = "The state of the run or of the step does not allow it.";
 
 pub(super) fn all() -> Vec<Operation> {
@@ -14,6 +15,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(runs());
     all.extend(control());
     all.extend(observe());
+    all.push(nodes());
     all
 }
 
@@ -187,6 +189,7 @@ fn runs() -> Vec<Operation> {
                 400,
                 "`bad json`, `workflow_id required`, or `not found` for an unknown workflow.",
             )
+            .error(409, CHANGED)
             .error(
                 422,
                 "The context does not fit the input_schema, or the key was used for another request.",
@@ -215,6 +218,7 @@ fn runs() -> Vec<Operation> {
         ))
         .body("Batch", true, json!({ "runs": [start()] }))
         .ok("RunList")
+        .error(409, CHANGED)
         .error(
             422,
             "A context does not fit its input_schema, or the key was used for another request.",
@@ -383,4 +387,15 @@ fn observe() -> Vec<Operation> {
             "`data:` lines with an id; ends when the run has ended.",
         ),
     ]
+}
+
+fn nodes() -> Operation {
+    Operation::new(
+        "get /v1/nodes",
+        "listNodes",
+        "nodes",
+        "List the processes that work on the store",
+    )
+    .about("One, unless the store is PostgreSQL. A node that stopped in order is gone at once.")
+    .ok("NodeList")
 }

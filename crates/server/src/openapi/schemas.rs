@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::operation::reference;
 use crate::face::workflows::schema::DEFAULT;
 
+use crate::face::workflows::NODE_STATE;
 pub(super) use crate::face::workflows::{RUN_STATUS, STEP_STATUS};
 
 /// All schemas by their names.
@@ -282,6 +283,17 @@ fn observed() -> Value {
         "LogList": object(&["items"], json!({
             "items": { "type": ["array", "null"], "items": text() }, "truncated": { "type": "boolean" },
         })),
+        "Node": object(
+            &["id", "name", "url", "version", "state", "self", "started_at", "last_beat_at", "in_flight"],
+            json!({
+                "id": { "type": "string", "pattern": "^[0-9a-f]{16}$", "description": "Another one after each start." },
+                "name": text(), "url": { "type": "string", "description": "Empty where it is not known." },
+                "version": text(), "state": { "enum": NODE_STATE },
+                "self": { "type": "boolean", "description": "It is the one that answers." },
+                "started_at": time(), "last_beat_at": time(), "lease_expires_at": time(), "in_flight": count(),
+            }),
+        ),
+        "NodeList": object(&["items"], json!({ "items": { "type": "array", "items": reference("Node") } })),
         "Appended": object(&["ok"], json!({ "ok": { "const": true } })),
     })
 }

@@ -29,12 +29,7 @@ impl Client {
     }
 
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-        let mut stream = self.send(method, path, headers, body);
-        let mut reader = BufReader::new(&mut stream);
-        let (status, headers) = head(&mut reader);
-        let mut body = Vec::new();
-        reader.read_to_end(&mut body).expect("body");
-        Reply { status, headers, body }
+        read(&mut self.send(method, path, headers, body))
     }
 
     /// Opens a stream of server-sent events.
@@ -50,7 +45,7 @@ impl Client {
     }
 
     /// As HTTP/1.0, so that the body is neither cut into chunks nor kept open.
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
         let mut request = format!(
@@ -66,6 +61,15 @@ impl Client {
         stream.write_all(request.as_bytes()).expect("request");
         stream
     }
+}
+
+/// Reads an answer to its end.
+pub fn read(stream: &mut TcpStream) -> Reply {
+    let mut reader = BufReader::new(stream);
+    let (status, headers) = head(&mut reader);
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body).expect("body");
+    Reply { status, headers, body }
 }
 
 fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {

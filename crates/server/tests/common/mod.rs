@@ -1,14 +1,20 @@
 //! A real server for a test, a client that shows every byte of an answer, and a target that records what reaches it.
+//!
+//! The same tests run on both stores: a test binary whose name ends with `_on_postgres` gives each server a database of
+//! its own, and servers that are started on the same folder one after the other the same one.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod client;
 pub mod target;
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
+use quintet_testkit::postgres::{self, Database};
 use serde_json::Value;
 
 pub use client::{Client, Reply};
@@ -17,6 +23,27 @@ pub use target::{Answer, Target};
 /// How often a condition is looked at before a test gives up; with [`LOOK`] it makes about 20 seconds.
 const LOOKS: usize = 2_000;
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How long servers are believed to live after their last sign of life, unless a test says otherwise.
+pub const LEASE_MS: &str = "2000";
+
+/// Databases of folders, for as long as one of their servers is there.
+static DATABASES: LazyLock<Mutex<HashMap<PathBuf, Weak<Database>>>> = LazyLock::new(Mutex::default);
+
+/// The database that belongs to a folder; none where the tests are about the embedded store.
+fn database_of(folder: &Path) -> Option<Arc<Database>> {
+    if !env!("CARGO_CRATE_NAME").ends_with("_on_postgres") {
+        return None;
+    }
+    let mut databases = DATABASES.lock().expect("databases");
+    if let Some(known) = databases.get(folder).and_then(Weak::upgrade) {
+        return Some(known);
+    }
+    let server = postgres::shared().expect("PostgreSQL");
+    let fresh = Arc::new(server.fresh_database().expect("database"));
+    databases.insert(folder.to_owned(), Arc::downgrade(&fresh));
+    Some(fresh)
+}
 
 /// Looks until there is a value, and fails the test in the words given when there never is.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -35,6 +62,8 @@ pub struct Server {
     address: String,
     folder: PathBuf,
     _temporary: Option<tempfile::TempDir>,
+    /// Dropped after the server has ended.
+    _database: Option<Arc<Database>>,
 }
 
 impl Server {
@@ -61,6 +90,18 @@ impl Server {
         server
     }
 
+    /// One more server on the same store, which must be one that can be shared.
+    pub fn beside(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::tempdir().expect("folder");
+        let database = self._database.as_ref().expect("a store that can be shared");
+        let mut databases = DATABASES.lock().expect("databases");
+        databases.insert(temporary.path().to_owned(), Arc::downgrade(database));
+        drop(databases);
+        let mut server = Self::on(temporary.path(), arguments, environment);
+        server._temporary = Some(temporary);
+        server
+    }
+
     /// One on a store that may be there already.
     pub fn on(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.join("stderr.log")).expect("log");
@@ -69,9 +110,14 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder)
             .args(arguments);
+        let database = database_of(folder);
         command
             .env_remove("HOST")
             .env_remove("PORT")
+            .env_remove("DATABASE_URL")
+            // So that what a killed server held is soon taken over by the next.
+            .env("QUINTET_NODE__LEASE_MS", LEASE_MS)
+            .envs(database.iter().map(|database| ("DATABASE_URL", database.url())))
             .envs(environment.iter().copied());
         let mut child = command
             .stdout(Stdio::piped())
@@ -93,6 +139,7 @@ impl Server {
             address,
             folder: folder.to_owned(),
             _temporary: None,
+            _database: database,
         }
     }
 
@@ -164,6 +211,33 @@ impl Server {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Asks it to stop and waits until it has; gives its exit code and what it said.
+    pub fn stop(&mut self) -> (Option<i32>, String) {
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(asked.expect("kill runs").success());
+        let status = self.child.wait().expect("it ends");
+        (status.code(), self.said())
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.join("stderr.log")).unwrap_or_default()
+    }
+
+    /// A figure of `/metrics`, 0 where it is not there.
+    pub fn figure(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.and_then(|line| line.split(' ').nth(1)?.parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub fn folder(&self) -> &Path {

@@ -146,7 +146,8 @@ impl<'a> Walk<'a> {
 
     /// Reads on when there is nothing to compare.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        while let (true, Some(from)) = (self.page.is_empty(), self.ahead.take()) {
+        while self.page.is_empty() {
+            let Some(from) = self.ahead.take() else { break };
             let page = self.store.export(&from, self.limit).await?;
             self.page = page.records.canonical().into();
             self.ahead = page.next.filter(|next| next.kind() == self.kind);

@@ -1,17 +1,22 @@
 //! The account: every request, every run, every recorded result.
+//!
+//! It is drawn up when nobody torments the servers any more. Whatever was asked and not answered is asked once more,
+//! everything must end, and then what is stored is compared with what the clients were told and what the receiver saw.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::Value;
 
-use super::clients::{Entries, Journal, start_as};
-use crate::http::call;
+use super::journal::{Entries, Journal};
+use super::way::Way;
+use super::workflows::Workflows;
+use crate::http::Request;
+use crate::patience;
 use crate::sink::{Call, Sink};
-
-/// How long runs may take to end once nobody torments the server any more.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What came of everything.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -26,6 +31,10 @@ pub struct Account {
     pub calls: usize,
     /// Steps whose result was checked against the receiver's notes.
     pub results: usize,
+    /// The longest time that a step which was ready waited until somebody began it.
+    pub longest_wait: Duration,
+    /// Runs whose calls came by several doors.
+    pub shared: usize,
     /// Acknowledged things that are not there, in words.
     pub lost: Vec<String>,
     /// Things recorded or done twice, in words.
@@ -34,6 +43,8 @@ pub struct Account {
     pub unexpected: Vec<String>,
     /// Runs that did not end.
     pub stuck: Vec<String>,
+    /// Runs that something is wrong with.
+    pub offenders: BTreeSet<String>,
 }
 
 impl Account {
@@ -41,96 +52,237 @@ impl Account {
     pub fn is_clean(&self) -> bool {
         self.lost.is_empty() && self.doubled.is_empty() && self.unexpected.is_empty() && self.stuck.is_empty()
     }
+
+    /// Adds another account to this one.
+    pub fn absorb(&mut self, other: Self) {
+        self.attempted += other.attempted;
+        self.acked += other.acked;
+        self.recovered += other.recovered;
+        self.calls += other.calls;
+        self.results += other.results;
+        self.shared += other.shared;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        self.lost.extend(other.lost);
+        self.doubled.extend(other.doubled);
+        self.unexpected.extend(other.unexpected);
+        self.stuck.extend(other.stuck);
+        self.offenders.extend(other.offenders);
+    }
 }
 
-/// Lets everything end and compares.
-pub(super) fn settle(address: &str, workflows: &[String], journal: &Journal, sink: &Sink) -> anyhow::Result<Account> {
-    let entries = journal.write(|entries| entries.clone());
-    let mut account = Account {
-        attempted: entries.intended.len(),
-        acked: entries.acked.len(),
-        ..Account::default()
-    };
-    let stored = all_runs(address)?;
-    let by_key: BTreeMap<String, Vec<&Value>> = group_by_key(&stored);
-    compare_starts(&mut account, &entries, &by_key);
-    // Whatever was lost on the way is asked for once more: a key that was stored must give the same run.
-    for (key, workflow) in entries
-        .intended
-        .iter()
-        .filter(|(key, _)| !entries.acked.contains_key(*key))
-    {
-        let before = by_key
-            .get(key)
-            .and_then(|runs| runs.first())
-            .map(|run| run["id"].clone());
-        let id = start_as(address, journal, key, workflow)?;
-        if before.is_some_and(|before| before != id.as_str()) {
+/// Run to the status with which it had ended when it was accounted for.
+pub(crate) type Ends = BTreeMap<String, String>;
+
+/// What an account is drawn up from.
+pub(crate) struct Books<'a> {
+    pub way: &'a dyn Way,
+    pub workflows: &'a Workflows,
+    pub journal: &'a Journal,
+    pub sink: &'a Sink,
+    /// How long runs may take to end.
+    pub patience: Duration,
+    /// Readers at a time.
+    pub readers: usize,
+}
+
+impl Books<'_> {
+    /// Lets everything end and compares; says how long it took until everything had ended. What has been accounted for before is only looked for, and what is accounted
+    /// for now is added to it.
+    #[allow(clippy::disallowed_methods, reason = "liveness is measured by the machine's clock")]
+    pub fn settle(&self, settled: &mut Ends) -> anyhow::Result<(Account, Duration)> {
+        let begun = Instant::now();
+        let entries = self.journal.write(|entries| entries.clone());
+        let mut account = Account {
+            attempted: entries.intended.len(),
+            acked: entries.acked.len(),
+            ..Account::default()
+        };
+        let stored = self.new_runs(settled)?;
+        let by_key = group_by_key(&stored);
+        compare_starts(&mut account, &entries, &by_key);
+        self.ask_again(&mut account, &entries, &by_key)?;
+        let entries = self.journal.write(|entries| entries.clone());
+        account.doubled.extend(entries.split.iter().cloned());
+        account.unexpected.extend(entries.wrong.iter().cloned());
+        self.wait_for_the_end(&mut account)?;
+        let took = begun.elapsed();
+        let runs = self.new_runs(settled)?;
+        self.check_runs(&mut account, &entries, &runs)?;
+        self.check_settled(&mut account, settled)?;
+        for run in &runs {
+            let status = run["status"].as_str().unwrap_or_default();
+            settled.insert(id_of(run)?.to_owned(), status.to_owned());
+        }
+        Ok((account, took))
+    }
+
+    /// Whatever was lost on the way is asked for once more: a key that was stored must give the same run.
+    fn ask_again(&self, account: &mut Account, entries: &Entries, by_key: &ByKey<'_>) -> anyhow::Result<()> {
+        let unknown = |(key, _): &(&String, &String)| !entries.acked.contains_key(*key);
+        for (key, workflow) in entries.intended.iter().filter(unknown) {
+            let before = by_key.get(key).and_then(|runs| runs.first());
+            let (run, server) = self.way.start(key, workflow)?;
+            self.journal.acknowledge(key, &run, server);
+            if before.is_some_and(|before| before["id"] != run.as_str()) {
+                account
+                    .doubled
+                    .push(format!("{key} was stored, and its repetition made another run"));
+                account.offenders.insert(run);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every run that is stored: its id and its status.
+    fn all_runs(&self) -> anyhow::Result<Ends> {
+        let (mut runs, mut cursor) = (Ends::new(), String::new());
+        loop {
+            let (items, next) = self.way.page(&format!("/v1/runs?limit=1000{cursor}"))?;
+            for item in &items {
+                let status = item["status"].as_str().unwrap_or_default();
+                runs.insert(id_of(item)?.to_owned(), status.to_owned());
+            }
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(runs),
+            }
+        }
+    }
+
+    /// Every run that has not been accounted for, as it is shown.
+    fn new_runs(&self, settled: &Ends) -> anyhow::Result<Vec<Value>> {
+        let all = self.all_runs()?;
+        let ids: Vec<&String> = all.keys().filter(|id| !settled.contains_key(*id)).collect();
+        self.in_parallel(&ids, |id| self.way.read(&format!("/v1/runs/{id}")))
+    }
+
+    fn wait_for_the_end(&self, account: &mut Account) -> anyhow::Result<()> {
+        let mut open = Ok(Vec::new());
+        patience::until(self.patience, || {
+            open = self.approve_and_list_open();
+            !matches!(&open, Ok(open) if !open.is_empty())
+        });
+        for run in open? {
+            let why = self.way.read(&format!("/v1/runs/{run}/why"));
+            let why = why.map_or_else(|error| format!("{error:#}"), |why| why.to_string());
+            account.stuck.push(format!("{run}: {why}"));
+            account.offenders.insert(run);
+        }
+        Ok(())
+    }
+
+    /// Approves what waits for it, and gives the runs that have not ended.
+    fn approve_and_list_open(&self) -> anyhow::Result<Vec<String>> {
+        let gated = &self.workflows.gated;
+        let waiting = format!("/v1/runs?workflow_id={gated}&status=WAITING_APPROVAL&limit=1000");
+        for run in &self.way.page(&waiting)?.0 {
+            let path = format!("/v1/runs/{}/approve", id_of(run)?);
+            self.way.ask(&Request::post(&path, ""), None)?.answer.ok()?;
+        }
+        let open = "/v1/runs?status=PENDING,RUNNING,WAITING_APPROVAL,PAUSED,BLOCKED&limit=1000";
+        let (open, _) = self.way.page(open)?;
+        open.iter().map(|run| id_of(run).map(str::to_owned)).collect()
+    }
+
+    fn check_runs(&self, account: &mut Account, entries: &Entries, runs: &[Value]) -> anyhow::Result<()> {
+        let calls = self.sink.calls();
+        let ids: HashSet<&str> = runs.iter().map(id_of).collect::<anyhow::Result<_>>()?;
+        let of_these: Vec<&Call> = calls.iter().filter(|call| ids.contains(call.run.as_str())).collect();
+        account.calls = of_these.len();
+        check_attempts(account, &of_these);
+        let mut by_run: HashMap<&str, Vec<&Call>> = HashMap::new();
+        for call in of_these {
+            by_run.entry(&call.run).or_default().push(call);
+        }
+        let is_shared = |calls: &&Vec<&Call>| calls.iter().any(|call| call.door != calls[0].door);
+        account.shared = by_run.values().filter(is_shared).count();
+        let stuck: HashSet<&str> = account.offenders.iter().map(String::as_str).collect();
+        let books = runs::Checks {
+            way: self.way,
+            action: self.workflows.action,
+            entries,
+            calls: by_run,
+            stuck,
+        };
+        let found = self.in_parallel(runs, |run| books.of(run))?;
+        found.into_iter().for_each(|one| account.absorb(one));
+        Ok(())
+    }
+
+    /// What has ended stays as it was; and nobody calls for a run that is not stored.
+    fn check_settled(&self, account: &mut Account, settled: &Ends) -> anyhow::Result<()> {
+        let all = self.all_runs()?;
+        for (run, status) in settled {
+            let now = all.get(run);
+            if now != Some(status) {
+                account
+                    .lost
+                    .push(format!("{run} had ended as {status} and is now {now:?}"));
+                account.offenders.insert(run.clone());
+            }
+        }
+        let calls = self.sink.calls();
+        let unknown: BTreeSet<&String> = calls.iter().map(|call| &call.run).collect();
+        for run in unknown.into_iter().filter(|run| !all.contains_key(*run)) {
             account
-                .doubled
-                .push(format!("{key} was stored, and its repetition made another run"));
+                .unexpected
+                .push(format!("a step of {run} was called for, and there is no such run"));
         }
+        Ok(())
     }
-    account.doubled.extend(journal.write(|entries| entries.split.clone()));
-    wait_for_the_end(address, &workflows[2], &mut account)?;
-    let calls = sink.calls();
-    account.calls = calls.len();
-    check_attempts(&mut account, &calls);
-    let words: HashMap<(&str, &str), Vec<&Call>> = calls.iter().fold(HashMap::new(), |mut map, call| {
-        map.entry((call.run.as_str(), call.step.as_str()))
-            .or_insert_with(Vec::new)
-            .push(call);
-        map
-    });
-    let mut acked_lines: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (line, run) in &entries.lines {
-        acked_lines.entry(run).or_default().push(line);
-    }
-    for run in all_runs(address)? {
-        let id = run["id"].as_str().context("no id")?;
-        check_end(&mut account, &entries, id, &run);
-        let expected = acked_lines.get(id).map(Vec::as_slice).unwrap_or_default();
-        check_lines(address, &mut account, id, expected)?;
-        check_results(address, &mut account, id, &words)?;
-    }
-    Ok(account)
-}
 
-fn all_runs(address: &str) -> anyhow::Result<Vec<Value>> {
-    let (mut runs, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = call(address, "GET", &format!("/v1/runs?limit=500{cursor}"), &[], "")?.ok()?;
-        let items = page["items"].as_array().context("no items")?;
-        for item in items {
-            let id = item["id"].as_str().context("no id")?;
-            runs.push(call(address, "GET", &format!("/v1/runs/{id}"), &[], "")?.ok()?);
-        }
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(runs),
-        }
+    /// Does something for each entry, several at a time; the results in the order of the entries.
+    fn in_parallel<T: Sync, R: Send>(
+        &self,
+        entries: &[T],
+        work: impl Fn(&T) -> anyhow::Result<R> + Sync,
+    ) -> anyhow::Result<Vec<R>> {
+        let share = entries.len().div_ceil(self.readers).max(1);
+        std::thread::scope(|scope| {
+            let work = &work;
+            let readers: Vec<_> = entries
+                .chunks(share)
+                .map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<anyhow::Result<Vec<R>>>()))
+                .collect();
+            let mut results = Vec::with_capacity(entries.len());
+            for reader in readers {
+                let read = reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))?;
+                results.extend(read?);
+            }
+            Ok(results)
+        })
     }
 }
 
-fn group_by_key(runs: &[Value]) -> BTreeMap<String, Vec<&Value>> {
-    let mut by_key: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+/// Runs by the idempotency keys that their contexts hold.
+type ByKey<'a> = BTreeMap<String, Vec<&'a Value>>;
+
+fn id_of(run: &Value) -> anyhow::Result<&str> {
+    run["id"].as_str().context("no id")
+}
+
+fn group_by_key(runs: &[Value]) -> ByKey<'_> {
+    let mut by_key = ByKey::new();
     for run in runs {
-        by_key
-            .entry(run["context"]["key"].as_str().unwrap_or_default().to_owned())
-            .or_default()
-            .push(run);
+        let key = run["context"]["key"].as_str().unwrap_or_default();
+        by_key.entry(key.to_owned()).or_default().push(run);
     }
     by_key
 }
 
-fn compare_starts(account: &mut Account, entries: &Entries, by_key: &BTreeMap<String, Vec<&Value>>) {
+fn compare_starts(account: &mut Account, entries: &Entries, by_key: &ByKey<'_>) {
     for (key, run) in &entries.acked {
         match by_key.get(key).map(Vec::as_slice) {
             None => account
                 .lost
                 .push(format!("run {run} of {key} was acknowledged and is gone")),
             Some([only]) if only["id"] == run.as_str() => {}
-            Some(runs) => account.doubled.push(format!("{key} has {} runs", runs.len())),
+            Some(runs) => {
+                account.doubled.push(format!("{key} has {} runs", runs.len()));
+                account
+                    .offenders
+                    .extend(runs.iter().filter_map(|run| run["id"].as_str().map(str::to_owned)));
+            }
         }
     }
     for (key, runs) in by_key {
@@ -148,120 +300,22 @@ fn compare_starts(account: &mut Account, entries: &Entries, by_key: &BTreeMap<St
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "patience is counted by the clock")]
-fn wait_for_the_end(address: &str, gated: &str, account: &mut Account) -> anyhow::Result<()> {
-    let until = std::time::Instant::now() + PATIENCE;
-    loop {
-        let approvals = format!("/v1/runs?workflow_id={gated}&status=WAITING_APPROVAL&limit=1000");
-        for run in call(address, "GET", &approvals, &[], "")?.ok()?["items"]
-            .as_array()
-            .context("no items")?
-        {
-            let id = run["id"].as_str().context("no id")?;
-            call(address, "POST", &format!("/v1/runs/{id}/approve"), &[], "")?.ok()?;
-        }
-        let mut open = Vec::new();
-        for status in ["PENDING", "RUNNING", "WAITING_APPROVAL"] {
-            let page = call(address, "GET", &format!("/v1/runs?status={status}&limit=1000"), &[], "")?.ok()?;
-            open.extend(
-                page["items"]
-                    .as_array()
-                    .context("no items")?
-                    .iter()
-                    .map(|run| run["id"].to_string()),
-            );
-        }
-        if open.is_empty() {
-            return Ok(());
-        }
-        if std::time::Instant::now() > until {
-            account.stuck = open;
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 /// No attempt may be handed out twice.
-fn check_attempts(account: &mut Account, calls: &[Call]) {
-    let mut seen = HashSet::new();
+fn check_attempts(account: &mut Account, calls: &[&Call]) {
+    let mut seen = HashMap::new();
     for call in calls {
-        if !seen.insert((&call.run, &call.step, call.attempt)) {
+        let before = seen.insert((&call.run, &call.step, call.attempt), call);
+        if let Some(before) = before {
             account.doubled.push(format!(
-                "attempt {} of {} {} was made twice",
-                call.attempt, call.run, call.step
+                "attempt {} of {} {} was made twice, {} ms apart, by doors {} and {}",
+                call.attempt,
+                call.run,
+                call.step,
+                call.at.saturating_duration_since(before.at).as_millis(),
+                before.door,
+                call.door
             ));
+            account.offenders.insert(call.run.clone());
         }
     }
-}
-
-fn check_end(account: &mut Account, entries: &Entries, id: &str, run: &Value) {
-    match run["status"].as_str().unwrap_or_default() {
-        "CANCELED" if entries.cancels.contains(id) => {}
-        "SUCCEEDED" if !entries.cancelled.contains(id) => {}
-        _ if account.stuck.iter().any(|stuck| stuck.contains(id)) => {}
-        status => account.lost.push(format!("{id} ended as {status}: {}", run["error"])),
-    }
-}
-
-/// Acknowledged log lines are there once; the others at most once.
-fn check_lines(address: &str, account: &mut Account, id: &str, expected: &[&str]) -> anyhow::Result<()> {
-    let log = call(address, "GET", &format!("/v1/runs/{id}/logs"), &[], "")?.ok()?;
-    let mut times: HashMap<&str, u32> = HashMap::new();
-    for line in log["items"]
-        .as_array()
-        .context("no lines")?
-        .iter()
-        .filter_map(Value::as_str)
-    {
-        *times.entry(line).or_default() += u32::from(line.starts_with("line "));
-    }
-    let lost = expected
-        .iter()
-        .filter(|line| times.get(*line).is_none_or(|times| *times == 0));
-    account.lost.extend(lost.map(|line| format!("{line} of {id}")));
-    let doubled = times.iter().filter(|(_, times)| **times > 1);
-    account
-        .doubled
-        .extend(doubled.map(|(line, times)| format!("{line} of {id} is there {times} times")));
-    Ok(())
-}
-
-/// Each step succeeded once, with the word that the receiver gave to the recorded attempt.
-fn check_results(
-    address: &str,
-    account: &mut Account,
-    id: &str,
-    words: &HashMap<(&str, &str), Vec<&Call>>,
-) -> anyhow::Result<()> {
-    let steps = call(address, "GET", &format!("/v1/runs/{id}/steps?limit=1000"), &[], "")?.ok()?;
-    for step in steps["items"].as_array().context("no steps")? {
-        if step["status"] != "SUCCEEDED" || step["action"] != "http" || step["items"].is_object() {
-            continue;
-        }
-        let key = step["id"].as_str().context("no id")?;
-        let path = format!("/v1/runs/{id}/steps/{}", key.replace('[', "%5B").replace(']', "%5D"));
-        let detail = call(address, "GET", &path, &[], "")?.ok()?;
-        let attempts = detail["attempts"].as_array().context("no attempts")?;
-        if attempts
-            .iter()
-            .filter(|attempt| attempt["outcome"] == "succeeded")
-            .count()
-            != 1
-        {
-            account
-                .doubled
-                .push(format!("{id} {key} succeeded more than once: {attempts:?}"));
-        }
-        let attempt = detail["attempt"].as_u64().unwrap_or(0) as u32;
-        let word = detail["result"]["word"].as_str().unwrap_or_default();
-        let given = words.get(&(id, key)).map(Vec::as_slice).unwrap_or_default();
-        account.results += 1;
-        if !given.iter().any(|call| call.attempt == attempt && call.word == word) {
-            account.unexpected.push(format!(
-                "{id} {key}: attempt {attempt} recorded {word}, given were {given:?}"
-            ));
-        }
-    }
-    Ok(())
 }

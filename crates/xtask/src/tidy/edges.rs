@@ -40,7 +40,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "quintet-client",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["quintet-testkit"]),
 ];
 
 const TESTKIT: &str = "quintet-testkit";

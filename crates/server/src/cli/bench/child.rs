@@ -37,10 +37,15 @@ pub(super) fn ms_since(start: Time) -> f64 {
 }
 
 impl Server {
-    /// Starts a server on a data directory.
-    pub async fn start(data: &Path) -> anyhow::Result<Self> {
+    /// Starts a server on a data directory, or on a database.
+    pub async fn start(data: &Path, url: Option<&str>) -> anyhow::Result<Self> {
         let begun = now();
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(url) = url {
+            // Not as an argument: everybody on the machine can read those.
+            command.env("QUINTET_STORE__URL", url);
+        }
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("QUINTET_LOG__LEVEL", "error")

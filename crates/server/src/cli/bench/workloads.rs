@@ -8,10 +8,11 @@ use quintet_core::time::Time;
 use quintet_engine::tasks;
 use serde_json::{Value, json};
 
-use super::Args;
-use super::child::{Server, Usage, ms_since, now};
-use super::load::{Connection, metric};
+use super::child::{Usage, ms_since, now};
+use super::load::Connection;
+use super::nodes::Nodes;
 use super::report::{Report, quantile};
+use super::{Args, Target};
 
 /// Runs measured one at a time.
 const SINGLE_RUNS: usize = 500;
@@ -61,15 +62,10 @@ async fn create(connection: &mut Connection, workflow: &Value) -> anyhow::Result
     Ok(json!({ "workflow_id": stored["id"], "context": {} }).to_string())
 }
 
-async fn metrics(connection: &mut Connection) -> anyhow::Result<String> {
-    let answer = connection.call("GET", "/metrics", "").await?;
-    Ok(String::from_utf8_lossy(&answer.body).into_owned())
-}
-
 /// W4: one one-step run at a time.
-pub(super) async fn single(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
-    let server = Server::start(dir).await?;
-    let mut connection = Connection::open(&server.address).await?;
+pub(super) async fn single(report: &mut Report, target: &Target) -> anyhow::Result<()> {
+    let nodes = Nodes::start(target).await?;
+    let mut connection = nodes.connect(0).await?;
     let body = create(&mut connection, &one_step()).await?;
     let (mut started, mut completed) = (Vec::new(), Vec::new());
     for nth in 0..WARM_UP + SINGLE_RUNS {
@@ -89,14 +85,14 @@ pub(super) async fn single(report: &mut Report, dir: &Path) -> anyhow::Result<()
     report.add(
         "W4",
         &[
-            ("ready_ms", server.ready_ms),
+            ("ready_ms", nodes.ready_ms()),
             ("submit_to_start_p50_ms", quantile(&mut started, 0.5)),
             ("submit_to_start_p99_ms", quantile(&mut started, 0.99)),
             ("submit_to_complete_p50_ms", quantile(&mut completed, 0.5)),
             ("submit_to_complete_p99_ms", quantile(&mut completed, 0.99)),
         ],
     );
-    server.stop().await
+    nodes.stop().await
 }
 
 async fn finished_run(connection: &mut Connection, body: &str) -> anyhow::Result<()> {
@@ -106,9 +102,9 @@ async fn finished_run(connection: &mut Connection, body: &str) -> anyhow::Result
 }
 
 /// W2: a chain of ten steps, alone and at saturation.
-pub(super) async fn chain(report: &mut Report, dir: &Path, args: &Args) -> anyhow::Result<()> {
-    let server = Server::start(dir).await?;
-    let mut connection = Connection::open(&server.address).await?;
+pub(super) async fn chain(report: &mut Report, target: &Target, args: &Args) -> anyhow::Result<()> {
+    let nodes = Nodes::start(target).await?;
+    let mut connection = nodes.connect(0).await?;
     let body = create(&mut connection, &chain_of_ten()).await?;
     let mut latencies = Vec::new();
     for nth in 0..WARM_UP + SINGLE_RUNS / 2 {
@@ -123,56 +119,56 @@ pub(super) async fn chain(report: &mut Report, dir: &Path, args: &Args) -> anyho
         ("idle_p99_ms", quantile(&mut latencies, 0.99)),
     ];
     report.add("W2", &figures);
-    saturate(report, "W2", &server, &body, args, 10.0).await?;
-    server.stop().await
+    saturate(report, ("W2", target), &nodes, &body, args, 10.0).await?;
+    nodes.stop().await
 }
 
 /// W1: independent one-step runs at saturation.
-pub(super) async fn independent(report: &mut Report, dir: &Path, args: &Args) -> anyhow::Result<()> {
-    let server = Server::start(dir).await?;
-    let mut connection = Connection::open(&server.address).await?;
+pub(super) async fn independent(report: &mut Report, target: &Target, args: &Args) -> anyhow::Result<()> {
+    let nodes = Nodes::start(target).await?;
+    let mut connection = nodes.connect(0).await?;
     let body = create(&mut connection, &one_step()).await?;
-    saturate(report, "W1", &server, &body, args, 1.0).await?;
-    server.stop().await
+    saturate(report, ("W1", target), &nodes, &body, args, 1.0).await?;
+    nodes.stop().await
 }
 
 /// Many clients submit for a while; the time runs until the last of their runs has ended.
 async fn saturate(
     report: &mut Report,
-    name: &str,
-    server: &Server,
+    (name, target): (&str, &Target),
+    nodes: &Nodes,
     body: &str,
     args: &Args,
     steps: f64,
 ) -> anyhow::Result<()> {
-    let mut connection = Connection::open(&server.address).await?;
-    let (before, usage_before) = (metrics(&mut connection).await?, server.usage());
+    let (before, usage_before) = (nodes.metrics().await?, nodes.usage());
     let begun = now();
     let until = begun.plus_ms(args.seconds * 1000);
     let mut clients = Vec::new();
-    for _ in 0..args.clients {
-        clients.push(client(Connection::open(&server.address).await?, body.to_owned(), until));
+    for number in 0..args.clients {
+        clients.push(client(nodes.connect(number).await?, body.to_owned(), until));
     }
     let mut latencies = Vec::new();
     for client in futures_util::future::join_all(clients).await {
         latencies.extend(client?);
     }
     let runs = latencies.len() as f64;
-    let wanted = metric(&before, "quintet_runs_finished_total") + runs;
+    let wanted = before.sum("quintet_runs_finished_total") + runs;
     let after = loop {
-        let text = metrics(&mut connection).await?;
-        if metric(&text, "quintet_runs_finished_total") >= wanted {
-            break text;
+        let now = nodes.metrics().await?;
+        if now.sum("quintet_runs_finished_total") >= wanted {
+            break now;
         }
         ensure!(ms_since(begun) < 120_000.0, "runs did not end");
         tasks::pause(Some(Duration::from_millis(5))).await;
     };
-    let (seconds, usage) = (ms_since(begun) / 1e3, server.usage());
-    let grown = |name: &str| metric(&after, name) - metric(&before, name);
+    let (seconds, usage) = (ms_since(begun) / 1e3, nodes.usage());
+    let grown = |name: &str| after.sum(name) - before.sum(name);
     let commits = grown("quintet_commits_total");
     report.add(
         name,
         &[
+            ("nodes", f64::from(target.nodes)),
             ("clients", args.clients as f64),
             ("runs", runs),
             ("runs_per_s", runs / seconds),
@@ -188,6 +184,14 @@ async fn saturate(
             (
                 "rows_written_per_step",
                 grown("quintet_store_rows_written_total") / (runs * steps),
+            ),
+            (
+                "statements_per_step",
+                grown("quintet_store_statements_total") / (runs * steps),
+            ),
+            (
+                "conflicts_per_step",
+                grown("quintet_commit_conflicts_total") / (runs * steps),
             ),
         ],
     );
@@ -211,10 +215,10 @@ async fn client(mut connection: Connection, body: String, until: Time) -> anyhow
 }
 
 /// W3: one run of many parallel steps and a join.
-pub(super) async fn fan_out(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
+pub(super) async fn fan_out(report: &mut Report, target: &Target) -> anyhow::Result<()> {
     for steps in [1_000, 10_000, 99_999] {
-        let server = Server::start(&dir.join(steps.to_string())).await?;
-        let mut connection = Connection::open(&server.address).await?;
+        let nodes = Nodes::start(&target.at(&target.data.join(steps.to_string()))).await?;
+        let mut connection = nodes.connect(0).await?;
         let names: Vec<String> = (0..steps).map(|nth| format!("s{nth}")).collect();
         let mut all: Vec<Value> = names.iter().map(|name| noop(name, &[])).collect();
         all.push(noop("join", &names));
@@ -226,41 +230,41 @@ pub(super) async fn fan_out(report: &mut Report, dir: &Path) -> anyhow::Result<(
             times.push(ms_since(begun));
             ensure!(run["status"] == "SUCCEEDED", "the run is {}", run["status"]);
         }
-        let resident = server.usage().resident / f64::from(1 << 20);
+        let resident = nodes.usage().resident / f64::from(1 << 20);
         let figures = [
             ("steps", steps as f64),
             ("wall_p50_ms", quantile(&mut times, 0.5)),
             ("resident_mib", resident),
         ];
         report.add("W3", &figures);
-        server.stop().await?;
+        nodes.stop().await?;
     }
     Ok(())
 }
 
 /// Runs that wait for a person: their memory, and what a restart among them costs.
-pub(super) async fn waiting(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
-    let server = Server::start(dir).await?;
-    let mut connection = Connection::open(&server.address).await?;
+pub(super) async fn waiting(report: &mut Report, target: &Target) -> anyhow::Result<()> {
+    let nodes = Nodes::start(target).await?;
+    let mut connection = nodes.connect(0).await?;
     let gated =
         json!({ "name": "gated", "steps": [{ "id": "a", "name": "a", "action": "noop", "requires_approval": true }] });
     let body: Value = serde_json::from_str(&create(&mut connection, &gated).await?)?;
     let batch = json!({ "runs": vec![body; 1000] }).to_string();
     connection.call("POST", "/v1/runs/batch", &batch).await?.json()?;
-    let empty = server.usage();
+    let empty = nodes.usage();
     let begun = now();
     let mut grown = [empty; 2];
     for usage in &mut grown {
         for _ in 0..WAITING_RUNS / 1000 {
             connection.call("POST", "/v1/runs/batch", &batch).await?.json()?;
         }
-        *usage = server.usage();
+        *usage = nodes.usage();
     }
     let started_ms = ms_since(begun);
     let per_run = |before: Usage, after: Usage| (after.resident - before.resident) / WAITING_RUNS as f64;
-    server.stop().await?;
-    let again = Server::start(dir).await?;
-    let mut connection = Connection::open(&again.address).await?;
+    nodes.stop().await?;
+    let again = Nodes::start(target).await?;
+    let mut connection = again.connect(0).await?;
     let page = connection
         .call("GET", "/v1/runs?status=WAITING_APPROVAL&limit=1", "")
         .await?
@@ -273,34 +277,34 @@ pub(super) async fn waiting(report: &mut Report, dir: &Path) -> anyhow::Result<(
             ("bytes_per_run_while_caches_fill", per_run(empty, grown[0])),
             ("bytes_per_further_run", per_run(grown[0], grown[1])),
             ("batch_starts_per_s", 2.0 * WAITING_RUNS as f64 / started_ms * 1e3),
-            ("ready_ms", again.ready_ms),
+            ("ready_ms", again.ready_ms()),
         ],
     );
     again.stop().await
 }
 
 /// What a server does that has nothing to do.
-pub(super) async fn idle(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
+pub(super) async fn idle(report: &mut Report, target: &Target) -> anyhow::Result<()> {
     const SECONDS: f64 = 5.0;
-    let server = Server::start(dir).await?;
-    let mut connection = Connection::open(&server.address).await?;
+    let nodes = Nodes::start(target).await?;
+    let mut connection = nodes.connect(0).await?;
     let body = create(&mut connection, &one_step()).await?;
     finished_run(&mut connection, &body).await?;
-    let before = metrics(&mut connection).await?;
-    let usage = server.usage();
+    let before = nodes.metrics().await?;
+    let usage = nodes.usage();
     tasks::pause(Some(Duration::from_secs_f64(SECONDS))).await;
-    let cpu_ms = cpu(usage, server.usage()) * 1e3;
-    let after = metrics(&mut connection).await?;
-    let statements =
-        metric(&after, "quintet_store_statements_total") - metric(&before, "quintet_store_statements_total");
+    let cpu_ms = cpu(usage, nodes.usage()) * 1e3;
+    let after = nodes.metrics().await?;
+    let grown = |name: &str| after.sum(name) - before.sum(name);
+    let statements = grown("quintet_store_statements_total") / f64::from(target.nodes);
     report.add(
         "idle",
         &[
-            ("ready_ms", server.ready_ms),
-            ("statements_per_s", statements / SECONDS),
+            ("ready_ms", nodes.ready_ms()),
+            ("statements_per_s_and_node", statements / SECONDS),
             ("cpu_ms_per_s", cpu_ms / SECONDS),
             ("resident_mib", usage.resident / f64::from(1 << 20)),
         ],
     );
-    server.stop().await
+    nodes.stop().await
 }

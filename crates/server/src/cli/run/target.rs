@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, OpenOptions, StartError};
 use crate::cli::connect;
 use crate::cli::document::BadInput;
-use crate::cli::store::{self, StoreArgs};
-use crate::config::{ApiKey, Config, Permission};
+use crate::cli::store::StoreArgs;
+use crate::config::{ApiKey, Config, Millis, Permission, StoreUrl};
 use crate::http::Server;
 
 /// How long steps under way get to end when this process is interrupted: what does not end is made again later.
@@ -46,9 +46,23 @@ impl Target {
     pub async fn embedded(args: &StoreArgs) -> anyhow::Result<Self> {
         let mut config = args.config()?;
         let key = make_private(&mut config)?;
-        let server = Server::bind(&config).await?;
-        let address = server.address();
-        let app = App::open(config, OpenOptions::default()).map_err(explain)?;
+        // Somebody waits for this one.
+        config.database.start_timeout = Millis(0);
+        let reserved = Server::bind(&config)?;
+        let address = reserved.address();
+        let options = OpenOptions {
+            listening: Some(address),
+            ..OpenOptions::default()
+        };
+        let url = config.store_url().map_err(BadInput::new)?;
+        let app = App::open(config, options).await.map_err(|error| explain(error, &url))?;
+        let server = match reserved.listen() {
+            Ok(server) => server,
+            Err(error) => {
+                app.shutdown().await;
+                return Err(error.into());
+            }
+        };
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&app), stop.clone());
         let server = tasks::spawn("api", async move { server.run(&served, stopped.cancelled()).await });
@@ -59,7 +73,7 @@ impl Target {
                 app,
                 server,
                 stop,
-                store: store::describe(args)?,
+                store: url.to_string(),
             }),
         })
     }
@@ -110,9 +124,9 @@ fn make_private(config: &mut Config) -> anyhow::Result<Option<String>> {
     Ok(Some(minted.key))
 }
 
-fn explain(error: StartError) -> anyhow::Error {
+fn explain(error: StartError, store: &StoreUrl) -> anyhow::Error {
     match error {
-        StartError::Store(StoreError::Refused(message)) => anyhow::anyhow!(
+        StartError::Store(StoreError::Refused(message)) if matches!(store, StoreUrl::Sqlite(_)) => anyhow::anyhow!(
             "{message}\nhint: if a server runs on it, run there with --server http://127.0.0.1:8080; \
              or use another folder with --data"
         ),

@@ -45,7 +45,7 @@ pub(crate) type Render = fn(&RunState, &Event, &StoredCommit) -> Vec<Line>;
 pub(crate) async fn follow(cx: &Cx, id: &str, headers: &HeaderMap, render: Render) -> Answer {
     let state = cx.run(id).await?;
     let position = position(headers)?;
-    let watch = Some(cx.engine().watch(state.id));
+    let watch = Some(cx.engine().watch(&cx.namespace, state.id));
     let place = cx.open_stream()?;
     let (engine, asked_before) = (Arc::clone(&cx.app.engine), position.is_some());
     let position = position.unwrap_or_default();
@@ -128,8 +128,23 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next piece of the stream; `None` when the run has ended and everything has been sent.
+    /// The next piece of the stream; `None` when the run has ended and everything has been sent. A store that is
+    /// away for a while is waited for: a browser would take the end of the stream, or a refusal, for the last word.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        loop {
+            let error = match self.read_on().await {
+                Err(error) if error.is_retryable() && self.engine.is_ready() => error,
+                answered => return answered,
+            };
+            tracing::debug!(run = %self.state.id, error = %error, "a stream waits for the store");
+            tasks::pause(Some(Duration::from_millis(LOOK_MS))).await;
+            if let Some(sign) = self.tick() {
+                return Ok(Some(sign));
+            }
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<Option<Bytes>, StoreError> {
         let namespace = Arc::clone(&self.state.created.namespace);
         let store = Arc::clone(self.engine.store());
         loop {

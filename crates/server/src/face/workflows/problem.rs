@@ -180,24 +180,34 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let message = match &error {
             EngineError::Rejected(rejected) => say(rejected),
+            // Where the store is, and what it says, is for the log.
+            EngineError::Unavailable(_) => "the store cannot be used at the moment; nothing was changed".to_owned(),
+            EngineError::Unknown(_) => "the store did not say whether this was carried out".to_owned(),
             other => other.to_string(),
         };
         let code = match &error {
             EngineError::RunNotFound(_) => ErrorCode::RunNotFound,
             EngineError::Rejected(rejected) => code_of(rejected),
             EngineError::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
+            EngineError::WorkflowChanged(_) => ErrorCode::WorkflowChanged,
             EngineError::Overloaded => ErrorCode::Overloaded,
             EngineError::ShuttingDown => ErrorCode::ShuttingDown,
             EngineError::Unavailable(_) => ErrorCode::StoreUnavailable,
             EngineError::Unknown(_) => ErrorCode::OutcomeUnknown,
             EngineError::Internal(_) => ErrorCode::Internal,
         };
-        if code == ErrorCode::Internal {
-            // What broke is for the log, not for the client.
-            tracing::error!(error = %message, "request failed");
-            return Self::new(code, "internal error");
+        match code {
+            ErrorCode::Internal => {
+                // What broke is for the log, not for the client.
+                tracing::error!(error = %message, "request failed");
+                Self::new(code, "internal error")
+            }
+            ErrorCode::StoreUnavailable | ErrorCode::OutcomeUnknown => {
+                tracing::warn!(error = %error, "request refused");
+                Self::new(code, message)
+            }
+            _ => Self::new(code, message),
         }
-        Self::new(code, message)
     }
 }
 
@@ -209,7 +219,9 @@ impl From<StoreError> for Problem {
 
 fn code_of(rejected: &Rejected) -> ErrorCode {
     match rejected {
-        Rejected::Superseded { .. } => ErrorCode::AttemptSuperseded,
+        Rejected::Superseded { .. } | Rejected::NeverIssued { .. } => ErrorCode::AttemptSuperseded,
+        Rejected::Expired { .. } => ErrorCode::AttemptExpired,
+        Rejected::Recorded { .. } => ErrorCode::AttemptRecorded,
         Rejected::Finished(_) => ErrorCode::RunFinished,
         Rejected::WrongRunStatus(_) | Rejected::Held => ErrorCode::RunConflict,
         Rejected::WrongStepStatus { .. } => ErrorCode::StepConflict,
@@ -233,6 +245,18 @@ fn say(rejected: &Rejected) -> String {
         } => {
             let status = status::of_step(*status);
             format!("attempt {attempt} is superseded: the step is {status} at attempt {current}")
+        }
+        Rejected::Expired { attempt, status } => {
+            let status = status::of_step(*status);
+            format!("attempt {attempt} came too late: its time was up, and the step is {status}")
+        }
+        Rejected::Recorded {
+            attempt,
+            status,
+            outcome,
+        } => {
+            let status = status::of_step(*status);
+            format!("attempt {attempt} has answered before: the step is {status}, and sha256:{outcome} is recorded")
         }
         other => other.to_string(),
     }

@@ -1,5 +1,6 @@
 //! Runs: start, look at, list, control, remove.
 
+mod accept;
 pub(super) mod approvals;
 pub(super) mod attempts;
 pub(super) mod batch;

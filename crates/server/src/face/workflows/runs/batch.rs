@@ -14,8 +14,9 @@ use super::super::definitions::bad_json;
 use super::super::document::first_json;
 use super::super::problem::{Answer, Problem};
 use super::super::reply::{self, Items};
+use super::accept::{Accepted, Place, Watch, accept};
 use super::idempotency::{key_of, remembered};
-use super::order::StartBody;
+use super::order::{Order, StartBody};
 use super::start::{Pending, mark_replayed};
 use super::view::RunView;
 use crate::error_code::ErrorCode;
@@ -41,23 +42,16 @@ async fn answer(cx: &Cx, headers: &HeaderMap, body: Result<Bytes, BytesRejection
     {
         return replayed(cx, &runs).await;
     }
-    let mut starts = Vec::with_capacity(bodies.len());
-    for (nth, body) in bodies.into_iter().enumerate() {
-        let at = format!("runs[{nth}]");
-        starts.push(body.resolve(cx, &at).await.map_err(|problem| named(problem, &at))?);
-    }
-    let said: Vec<(Arc<str>, Arc<Value>)> = starts
-        .iter()
-        .map(|start| (Arc::clone(&start.workflow), Arc::clone(&start.context)))
-        .collect();
-    let started = cx.engine().start_runs(starts, key, false).await?;
+    let orders: Vec<Order> = bodies.into_iter().map(StartBody::into_order).collect();
+    let Accepted { started, workflows } = accept(cx, &orders, Place::Batch, key, Watch::No).await?;
     if started.replayed {
         let ids: Vec<RunId> = started.runs.iter().map(|run| run.id).collect();
         return replayed(cx, &ids).await;
     }
-    let pending = started.runs.iter().zip(&said);
-    let pending = pending
-        .map(|(run, (workflow, context))| Pending::of(run.id, run.created_at.unwrap_or_default(), workflow, context));
+    let pending = started.runs.iter().zip(workflows.iter().zip(&orders));
+    let pending = pending.map(|(run, (workflow, order))| {
+        Pending::of(run.id, run.created_at.unwrap_or_default(), workflow, &order.context)
+    });
     Ok(reply::json(&Items {
         items: pending.collect(),
     }))
@@ -82,18 +76,6 @@ fn read(body: &[u8]) -> Result<Vec<StartBody>, Problem> {
         )),
     });
     bodies.collect()
-}
-
-/// Says which start of the batch is refused, where the refusal does not.
-fn named(problem: Problem, at: &str) -> Problem {
-    if problem.field.as_deref().is_some_and(|field| field.starts_with(at)) {
-        return problem;
-    }
-    Problem {
-        message: format!("{at}: {}", problem.message),
-        field: Some(at.to_owned()),
-        ..problem
-    }
 }
 
 async fn replayed(cx: &Cx, runs: &[RunId]) -> Answer {

@@ -1,10 +1,13 @@
 //! What a start asks for: read from a body, told apart from other starts, and found.
+//!
+//! What is found may be outdated by the time it is started, where several nodes share the store; so an order is kept
+//! until its start is accepted.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use quintet_core::plan::Plan;
-use quintet_engine::StartRun;
+use quintet_engine::{Current, StartRun};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -95,8 +98,40 @@ impl StartBody {
         })
     }
 
+    /// What is asked for, to be found as often as it takes.
+    pub(super) fn into_order(self) -> Order {
+        Order {
+            workflow_id: self.workflow_id.filter(|id| !id.is_empty()),
+            template: self.template,
+            workflow: self.workflow,
+            context: Arc::new(Value::Object(self.context.unwrap_or_default())),
+            priority: self.priority.unwrap_or(0),
+        }
+    }
+
+    /// What makes two starts the same request.
+    pub(super) fn hash(&self, hash: &mut Sha256) {
+        let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+        hash_value(&text(&self.workflow_id), hash);
+        hash_value(&text(&self.template), hash);
+        hash_value(self.workflow.as_ref().unwrap_or(&Value::Null), hash);
+        hash_value(&Value::from(self.priority.unwrap_or(0)), hash);
+        hash_map(self.context.iter().flatten().collect(), hash);
+    }
+}
+
+/// A start that is asked for.
+pub(super) struct Order {
+    workflow_id: Option<String>,
+    template: Option<String>,
+    workflow: Option<Value>,
+    pub context: Arc<Value>,
+    priority: i32,
+}
+
+impl Order {
     /// Finds what is to run, and checks the context against its schema.
-    pub(super) async fn resolve(self, cx: &Cx, at: &str) -> Result<StartRun, Problem> {
+    pub(super) async fn resolve(&self, cx: &Cx, at: &str) -> Result<StartRun, Problem> {
         let path = |field: &str| {
             if at.is_empty() {
                 field.to_owned()
@@ -104,12 +139,10 @@ impl StartBody {
                 format!("{at}.{field}")
             }
         };
-        let workflow_id = self.workflow_id.as_deref().filter(|id| !id.is_empty());
-        let context = Value::Object(self.context.unwrap_or_default());
-        let target = match (workflow_id, &self.template, &self.workflow) {
-            (Some(id), None, None) => Target::workflow(cx, id, &context, &path("context")).await?,
+        let target = match (&self.workflow_id, &self.template, &self.workflow) {
+            (Some(id), None, None) => Target::workflow(cx, id, &self.context, &path("context")).await?,
             (None, Some(name), None) => Target::template(name, StatusCode::BAD_REQUEST)?,
-            (None, None, Some(document)) => Target::inline(cx, document, &context, &path("context"))?,
+            (None, None, Some(document)) => Target::inline(cx, document, &self.context, &path("context"))?,
             (None, None, None) => {
                 let problem = Problem::new(ErrorCode::InvalidField, "workflow_id required");
                 return Err(Problem {
@@ -127,19 +160,9 @@ impl StartBody {
             workflow: target.workflow,
             workflow_version: target.version,
             plan: cx.under_policy(&target.plan)?,
-            context: Arc::new(context),
-            priority: self.priority.unwrap_or(0),
+            context: Arc::clone(&self.context),
+            priority: self.priority,
         })
-    }
-
-    /// What makes two starts the same request.
-    pub(super) fn hash(&self, hash: &mut Sha256) {
-        let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
-        hash_value(&text(&self.workflow_id), hash);
-        hash_value(&text(&self.template), hash);
-        hash_value(self.workflow.as_ref().unwrap_or(&Value::Null), hash);
-        hash_value(&Value::from(self.priority.unwrap_or(0)), hash);
-        hash_map(self.context.iter().flatten().collect(), hash);
     }
 }
 
@@ -152,13 +175,21 @@ struct Target {
 
 impl Target {
     async fn workflow(cx: &Cx, id: &str, context: &Value, at: &str) -> Result<Self, Problem> {
-        let Some(current) = cx.engine().workflows().current(&cx.namespace, id).await? else {
-            let target = Self::template(id, StatusCode::BAD_REQUEST);
-            let unknown = || Problem::original(ErrorCode::WorkflowNotFound, StatusCode::BAD_REQUEST, "not found");
-            return target.map_err(|_| unknown());
+        let workflows = cx.engine().workflows();
+        let Some(mut current) = workflows.to_start(&cx.namespace, id).await? else {
+            return Self::template_or_nothing(id);
         };
-        if let Some(schema) = cx.input_schema(&current) {
-            check(&schema, context, at)?;
+        if let Err(refused) = check_input(cx, &current, context, at) {
+            // Another node may have stored a version that takes this context. Only what is started is looked at again
+            // by itself.
+            if !cx.engine().store().is_shared() {
+                return Err(refused);
+            }
+            current = match workflows.current(&cx.namespace, id).await? {
+                Some(current) => current,
+                None => return Self::template_or_nothing(id),
+            };
+            check_input(cx, &current, context, at)?;
         }
         let plan = Arc::clone(&current.plan);
         Ok(Self {
@@ -166,6 +197,11 @@ impl Target {
             version: current.row.version,
             plan,
         })
+    }
+
+    fn template_or_nothing(id: &str) -> Result<Self, Problem> {
+        let unknown = || Problem::original(ErrorCode::WorkflowNotFound, StatusCode::BAD_REQUEST, "not found");
+        Self::template(id, StatusCode::BAD_REQUEST).map_err(|_| unknown())
     }
 
     fn template(name: &str, status: StatusCode) -> Result<Self, Problem> {
@@ -193,6 +229,13 @@ impl Target {
             version: 0,
             plan: Arc::new(plan),
         })
+    }
+}
+
+fn check_input(cx: &Cx, current: &Arc<Current>, context: &Value, at: &str) -> Result<(), Problem> {
+    match cx.input_schema(current) {
+        Some(schema) => check(&schema, context, at),
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,6 @@
 //! memory, and writes the answer from what it has; everything else (schemas, idempotency, waiting) costs only the
 //! requests that ask for it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
@@ -22,6 +21,7 @@ use super::super::cx::{Cx, whole};
 use super::super::problem::{Answer, Problem};
 use super::super::query::Params;
 use super::super::reply;
+use super::accept::{Accepted, Place, Watch, accept};
 use super::idempotency::{key_of, remembered};
 use super::order::StartBody;
 use super::view::{RunView, is_empty};
@@ -74,19 +74,28 @@ async fn answer(cx: &Cx, uri: &Uri, headers: &HeaderMap, body: Result<Bytes, Byt
     {
         return replayed(cx, &runs, wait_ms).await;
     }
-    let start = body.resolve(cx, "").await?;
-    let (workflow, context) = (Arc::clone(&start.workflow), Arc::clone(&start.context));
+    let order = body.into_order();
+    let watch = if wait_ms.is_some() { Watch::Yes } else { Watch::No };
+    let Accepted { started, workflows } = accept(cx, std::slice::from_ref(&order), Place::Alone, key, watch).await?;
     let Started {
         mut runs,
         replayed: again,
-    } = cx.engine().start_runs(vec![start], key, wait_ms.is_some()).await?;
-    let run = runs
-        .pop()
-        .ok_or_else(|| Problem::new(ErrorCode::Internal, "internal error"))?;
-    match (wait_ms, run.created_at) {
-        (None, Some(at)) if !again => Ok(reply::json(&Pending::of(run.id, at, &workflow, &context))),
-        (Some(wait_ms), Some(_)) if !again => result_of(cx, run, wait_ms).await,
-        _ => replayed(cx, &[run.id], wait_ms).await,
+    } = started;
+    let nothing = || Problem::new(ErrorCode::Internal, "internal error");
+    let run = runs.pop().ok_or_else(nothing)?;
+    let workflow = workflows.first().ok_or_else(nothing)?;
+    let Some(at) = run.created_at.filter(|_| !again) else {
+        return replayed(cx, &[run.id], wait_ms).await;
+    };
+    let pending = Pending::of(run.id, at, workflow, &order.context);
+    match wait_ms {
+        None => Ok(reply::json(&pending)),
+        // The run is accepted whatever happens now: a refusal would make the client start another one.
+        Some(wait_ms) => Ok(match result_of(cx, run, wait_ms).await {
+            Ok(response) => response,
+            Err(problem) if problem.status.is_server_error() => waited_in_vain(reply::json(&pending)),
+            Err(problem) => return Err(problem),
+        }),
     }
 }
 
@@ -130,7 +139,7 @@ async fn result_of(cx: &Cx, run: StartedRun, wait_ms: u64) -> Answer {
     let mut watch = match run.watch {
         Some(watch) => watch,
         None => {
-            let watch = cx.engine().watch(run.id);
+            let watch = cx.engine().watch(&cx.namespace, run.id);
             let state = cx.engine().state(&cx.namespace, run.id).await?;
             if state.status.is_terminal() {
                 return Ok(shown(&state));
@@ -155,11 +164,17 @@ async fn result_of(cx: &Cx, run: StartedRun, wait_ms: u64) -> Answer {
         Some(finished) => finished,
         None => cx.engine().state(&cx.namespace, run.id).await?,
     };
-    let mut response = shown(&state);
-    if !state.status.is_terminal() {
+    let response = shown(&state);
+    Ok(if state.status.is_terminal() {
         response
-            .headers_mut()
-            .insert(&WAITED, HeaderValue::from_static("timeout"));
-    }
-    Ok(response)
+    } else {
+        waited_in_vain(response)
+    })
+}
+
+fn waited_in_vain(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(&WAITED, HeaderValue::from_static("timeout"));
+    response
 }

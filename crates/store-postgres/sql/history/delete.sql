@@ -1,0 +1,2 @@
+DELETE FROM quintet.history
+WHERE run = ANY ($1)

@@ -1,0 +1,3 @@
+SELECT spec
+FROM quintet.plans
+WHERE digest = $1

@@ -1,0 +1,6 @@
+INSERT INTO quintet.queue AS q (run, node, action, rank, namespace)
+SELECT p.*
+FROM unnest($1, $2, $3, $4, $5) AS p (run, node, action, rank, namespace)
+ON CONFLICT (run, node) DO UPDATE
+    SET action = excluded.action, rank = excluded.rank, namespace = excluded.namespace,
+        taken_by = NULL, taken_until = NULL

@@ -1,0 +1,2 @@
+DELETE FROM quintet.queue
+WHERE run = ANY ($1)

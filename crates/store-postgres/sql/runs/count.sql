@@ -1,0 +1,4 @@
+SELECT status, count(*)
+FROM quintet.runs
+GROUP BY status
+ORDER BY status

@@ -1,0 +1,3 @@
+SELECT id, version, status
+FROM quintet.runs
+WHERE id = ANY ($1)

@@ -1,0 +1,3 @@
+UPDATE quintet.origin
+SET reached = $2
+WHERE one = 1 AND reached = $1

@@ -1,0 +1,3 @@
+UPDATE quintet.origin
+SET reached = NULL
+WHERE one = 1

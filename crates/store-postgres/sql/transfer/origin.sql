@@ -1,0 +1,3 @@
+SELECT id, source, reached
+FROM quintet.origin
+WHERE one = 1

@@ -1,0 +1,5 @@
+SELECT run, node, action, rank, namespace
+FROM quintet.queue
+WHERE (run, node) > ($1, $2)
+ORDER BY run, node
+LIMIT $3

@@ -1,0 +1,289 @@
+//! Every statement, from `sql/<noun>/<verb>.sql`, with the types of its parameters.
+//!
+//! They are files so that the tools and the people who know SQL can read them. The types are named here, so that a
+//! statement can be sent in one go without asking the server first, which is what a pooler needs.
+
+use tokio_postgres::types::Type;
+
+/// A statement and how it is sent.
+#[derive(Debug)]
+pub struct Statement {
+    /// Noun and verb, for messages.
+    pub path: &'static str,
+    pub text: &'static str,
+    pub types: &'static [Type],
+    pub keep: Keep,
+}
+
+/// What a connection remembers of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It stays prepared, with one plan for all parameters.
+    Plan,
+    /// It is planned each time. A plan that is kept reads or locks every partition of the history, one that is made
+    /// for a run only that run's.
+    Nothing,
+}
+
+const UUID: Type = Type::UUID;
+const INT8: Type = Type::INT8;
+const TEXT: Type = Type::TEXT;
+const BYTEA: Type = Type::BYTEA;
+const BOOL: Type = Type::BOOL;
+const UUIDS: Type = Type::UUID_ARRAY;
+const TEXTS: Type = Type::TEXT_ARRAY;
+const BYTEAS: Type = Type::BYTEA_ARRAY;
+const INT8S: Type = Type::INT8_ARRAY;
+const INT4S: Type = Type::INT4_ARRAY;
+const INT2S: Type = Type::INT2_ARRAY;
+
+macro_rules! statements {
+    ($($name:ident = $keep:ident $path:literal [$($type:expr),*],)*) => {
+        $(pub static $name: Statement = Statement {
+            path: $path,
+            text: include_str!(concat!("../sql/", $path, ".sql")),
+            types: &[$($type),*],
+            keep: Keep::$keep,
+        };)*
+
+        /// All of them.
+        #[cfg(test)]
+        pub static ALL: &[&Statement] = &[$(&$name,)*];
+    };
+}
+
+#[rustfmt::skip]
+statements! {
+    COMMIT_ALL = Plan "commit/all" [
+        INT8, INT8,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S,
+        TEXTS, INT8S,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S,
+        TEXTS, INT8S,
+        INT8S, INT8S, TEXTS, TEXTS, TEXTS, BYTEAS, TEXTS, INT8S,
+        TEXTS, TEXTS, INT8S,
+        INT8S, UUIDS, INT8S, TEXTS, INT8S, TEXTS,
+        INT8S, UUIDS, INT8S,
+        INT8S, TEXTS, TEXTS, TEXTS, TEXTS,
+        INT8S, INT8S, UUIDS,
+        BYTEAS, TEXTS,
+        INT8S, BYTEAS
+    ],
+    COMMIT_MOVE = Plan "commit/move" [
+        INT8, INT8,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S,
+        TEXTS
+    ],
+    COMMIT_START = Plan "commit/start" [
+        INT8, INT8,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S,
+        TEXTS, INT8S,
+        TEXTS, TEXTS, INT8S
+    ],
+    HISTORY_DELETE = Nothing "history/delete" [UUIDS],
+    HISTORY_INSERT = Plan "history/insert" [INT8, INT8, UUIDS, INT8S, TEXTS],
+    HISTORY_LIST = Nothing "history/list" [UUID, INT8, INT8],
+    HISTORY_PARTITIONS = Nothing "history/partitions" [],
+    IDEMPOTENCY_EXPIRE = Plan "idempotency/expire" [TEXTS, TEXTS, TEXTS, INT8],
+    IDEMPOTENCY_FIND = Plan "idempotency/find" [TEXTS, TEXTS, TEXTS, INT8],
+    IDEMPOTENCY_GET = Plan "idempotency/get" [TEXT, TEXT, TEXT, INT8],
+    IDEMPOTENCY_INSERT = Plan "idempotency/insert" [TEXTS, TEXTS, TEXTS, BYTEAS, TEXTS, INT8S],
+    IDEMPOTENCY_PRUNE = Plan "idempotency/prune" [INT8, INT8],
+    NODES_BEAT = Plan "nodes/beat" [INT8, TEXT, TEXT, TEXT, INT8, INT8, BOOL, INT8, BOOL],
+    NODES_FORGET = Plan "nodes/forget" [INT8],
+    NODES_LIST = Plan "nodes/list" [],
+    NODES_TAKE_OVER = Plan "nodes/take_over" [INT8, INT8, INT8],
+    NOTICES_PUT = Plan "notices/put" [INT8S, UUIDS],
+    OUTBOX_BURY = Plan "outbox/bury" [INT8S, TEXT],
+    OUTBOX_CLAIM = Plan "outbox/claim" [INT8, INT8, INT8, INT8],
+    OUTBOX_COUNT = Nothing "outbox/count" [],
+    OUTBOX_DELIVER = Plan "outbox/deliver" [INT8S],
+    OUTBOX_LOCK = Plan "outbox/lock" [INT8S],
+    OUTBOX_NEXT = Plan "outbox/next" [],
+    OUTBOX_PUT = Plan "outbox/put" [INT8, TEXTS, TEXTS, TEXTS, TEXTS],
+    OUTBOX_RETRY = Plan "outbox/retry" [INT8S, TEXT, INT8],
+    PLANS_GET = Plan "plans/get" [BYTEA],
+    PLANS_PUT = Plan "plans/put" [BYTEAS, TEXTS],
+    QUEUE_CLAIM = Plan "queue/claim" [TEXTS, INT8, INT8, INT8, INT8],
+    QUEUE_COUNT = Nothing "queue/count" [],
+    QUEUE_PUT = Plan "queue/put" [UUIDS, INT8S, TEXTS, INT8S, TEXTS],
+    QUEUE_REMOVE = Plan "queue/remove" [UUIDS, INT8S],
+    QUEUE_REMOVE_RUNS = Plan "queue/remove_runs" [UUIDS],
+    RUNS_ANY = Plan "runs/any" [UUID, UUID],
+    RUNS_CLAIMED = Plan "runs/claimed" [INT8S, UUID, INT8],
+    RUNS_COUNT = Nothing "runs/count" [],
+    RUNS_DELETE = Plan "runs/delete" [UUIDS, TEXT, INT8],
+    RUNS_DUE = Plan "runs/due" [INT8, INT8, INT8, INT8],
+    RUNS_ENDED = Plan "runs/ended" [INT8, INT8],
+    RUNS_GET = Plan "runs/get" [UUID, TEXT],
+    RUNS_HEADS = Plan "runs/heads" [UUIDS],
+    RUNS_INSERT = Plan "runs/insert" [
+        INT8,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S
+    ],
+    RUNS_KEPT = Plan "runs/kept" [UUID, UUID, INT8],
+    RUNS_LIST = Plan "runs/list" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_BY_NAMESPACE = Plan "runs/list_by_namespace" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_BY_STATUS = Plan "runs/list_by_status" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_BY_WORKFLOW = Plan "runs/list_by_workflow" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_LIVE = Plan "runs/list_live" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LOCK = Plan "runs/lock" [UUIDS],
+    RUNS_NEXT_WAKE = Plan "runs/next_wake" [],
+    RUNS_RESCHEDULE = Plan "runs/reschedule" [UUIDS, INT8S, INT8S],
+    RUNS_UPDATE = Plan "runs/update" [
+        INT8,
+        UUIDS, TEXTS, TEXTS, INT8S, BYTEAS, INT2S, INT8S, INT4S, INT8S, INT8S, INT8S, INT8S, INT8S
+    ],
+    STATUS_BYTES = Nothing "status/bytes" [],
+    STATUS_SCHEMA = Nothing "status/schema" [],
+    STATUS_SERVER = Nothing "status/server" [],
+    STATUS_SETTINGS = Nothing "status/settings" [],
+    STATUS_SNAPSHOT = Nothing "status/snapshot" [],
+    TRANSFER_ADVANCE = Plan "transfer/advance" [BYTEA, BYTEA],
+    TRANSFER_BEGIN = Nothing "transfer/begin" [BYTEA, BYTEA],
+    TRANSFER_COUNTS = Nothing "transfer/counts" [],
+    TRANSFER_FINISH = Plan "transfer/finish" [],
+    TRANSFER_HISTORY = Nothing "transfer/history" [UUID, INT8, INT8, INT8],
+    TRANSFER_KEYS = Plan "transfer/keys" [TEXT, TEXT, TEXT, INT8, INT8, INT8],
+    TRANSFER_MESSAGES = Plan "transfer/messages" [INT8, INT8, INT8],
+    TRANSFER_ORIGIN = Plan "transfer/origin" [],
+    TRANSFER_PLANS = Plan "transfer/plans" [BYTEA, INT8, INT8],
+    TRANSFER_PUT_HISTORY = Plan "transfer/put_history" [UUIDS, INT8S, INT8S, INT8S, TEXTS],
+    TRANSFER_PUT_MESSAGES = Plan "transfer/put_messages" [
+        INT8S, TEXTS, TEXTS, TEXTS, TEXTS, INT8S, INT8S, INT8S, INT2S, TEXTS
+    ],
+    TRANSFER_PUT_VERSIONS = Plan "transfer/put_versions" [TEXTS, TEXTS, INT8S, TEXTS, BYTEAS, INT8S],
+    TRANSFER_PUT_WORKFLOWS = Plan "transfer/put_workflows" [TEXTS, TEXTS, TEXTS, INT8S, INT8S],
+    TRANSFER_QUEUE = Plan "transfer/queue" [UUID, INT8, INT8],
+    TRANSFER_RAISE_IDS = Plan "transfer/raise_ids" [INT8],
+    TRANSFER_RUNS = Plan "transfer/runs" [UUID, INT8, INT8],
+    TRANSFER_VERSIONS = Plan "transfer/versions" [TEXT, TEXT, INT8, INT8, INT8],
+    TRANSFER_WORKFLOWS = Plan "transfer/workflows" [TEXT, TEXT, INT8, INT8],
+    WORKFLOWS_CURRENT = Plan "workflows/current" [TEXTS, TEXTS],
+    WORKFLOWS_DELETE = Plan "workflows/delete" [TEXT, TEXT],
+    WORKFLOWS_DELETE_VERSIONS = Plan "workflows/delete_versions" [TEXT, TEXT],
+    WORKFLOWS_GET = Plan "workflows/get" [TEXT, TEXT],
+    WORKFLOWS_LIST = Plan "workflows/list" [TEXT, TEXT, INT8],
+    WORKFLOWS_PUT = Plan "workflows/put" [TEXT, TEXT, TEXT, TEXT, BYTEA, TEXT, INT8, INT8],
+    WORKFLOWS_VERSIONS = Plan "workflows/versions" [TEXT, TEXT],
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use quintet_testkit::postgres::Database;
+
+    use super::*;
+    use crate::support;
+
+    #[test]
+    fn every_file_is_in_the_table() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut files = BTreeSet::new();
+        for noun in std::fs::read_dir(&root).unwrap().map(name) {
+            let verbs = std::fs::read_dir(root.join(&noun)).unwrap().map(name);
+            files.extend(verbs.map(|verb| format!("{noun}/{}", verb.trim_end_matches(".sql"))));
+        }
+        let known: BTreeSet<String> = ALL.iter().map(|statement| statement.path.to_owned()).collect();
+        assert_eq!(files, known);
+    }
+
+    #[test]
+    fn every_statement_can_be_prepared_on_a_migrated_database() {
+        let database = support::database();
+        let url = database.url();
+        support::wait(async {
+            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+            let prepare = async {
+                for statement in ALL {
+                    let prepared = client.prepare_typed(statement.text, statement.types).await;
+                    let prepared = prepared.unwrap_or_else(|error| panic!("{}: {error:?}", statement.path));
+                    assert_eq!(prepared.params(), statement.types, "{}", statement.path);
+                }
+            };
+            tokio::select! {
+                () = prepare => {}
+                ended = connection => panic!("{ended:?}"),
+            }
+        });
+    }
+
+    /// The plan that a session of the store keeps for a statement.
+    fn plan(database: &Database, statement: &Statement) -> String {
+        let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
+        let parameters = |list: String| if list.is_empty() { list } else { format!("({list})") };
+        let values = parameters(vec!["NULL"; types.len()].join(", "));
+        let types = parameters(types.join(", "));
+        let settings: String = crate::connect::PLANNING
+            .split(" -c ")
+            .map(|setting| format!("SET {};", setting.trim_start_matches("-c ")))
+            .collect();
+        let text = statement.text;
+        let explain = format!("{settings} PREPARE it{types} AS {text}; EXPLAIN EXECUTE it{values}");
+        database.psql(&explain).unwrap()
+    }
+
+    /// Statements that look at a whole table, each for a reason.
+    const MAY_SCAN: &[&str] = &[
+        // There are as many rows as nodes.
+        "nodes/list",
+        "nodes/beat",
+        // Retention reads in the order of the ids, up to a limit.
+        "runs/ended",
+        // Figures for operators.
+        "runs/count",
+        "queue/count",
+        "outbox/count",
+        // Once per move; the first stops at the first row that there is.
+        "transfer/begin",
+        "transfer/counts",
+        // A sequence is one row.
+        "transfer/raise_ids",
+        "status/bytes",
+        "status/schema",
+        "status/settings",
+        "status/snapshot",
+        "history/partitions",
+    ];
+
+    #[test]
+    fn no_statement_outside_the_list_reads_a_whole_table_even_if_it_is_empty() {
+        let database = support::database();
+        for statement in ALL.iter().filter(|statement| !MAY_SCAN.contains(&statement.path)) {
+            let plan = plan(&database, statement);
+            assert!(!plan.contains("Seq Scan"), "{}:\n{plan}", statement.path);
+            assert!(!plan.contains("Merge Join") && !plan.contains("Hash Join"), "{}:\n{plan}", statement.path);
+        }
+    }
+
+    #[test]
+    fn hot_statements_use_the_index_that_was_made_for_them() {
+        let database = support::database();
+        let expected: &[(&Statement, &[&str])] = &[
+            (&COMMIT_MOVE, &["Index Scan using runs_pkey on runs r", "Index Cond: (id = i.id)"]),
+            (&COMMIT_ALL, &["Index Scan using runs_pkey on runs r", "Index Scan using queue_pkey on queue q"]),
+            (&RUNS_DUE, &["Index Scan using runs_wake on runs", "Index Cond: (wake_at <= $1)"]),
+            (&RUNS_CLAIMED, &["Index Scan using runs_live on runs", "Index Cond: (id >= $2)"]),
+            (&RUNS_NEXT_WAKE, &["Index Only Scan using runs_wake on runs"]),
+            (&RUNS_LIST, &["Index Scan Backward using runs_pkey on runs"]),
+            (&RUNS_LIST_LIVE, &["Index Scan Backward using runs_live on runs"]),
+            (&RUNS_LIST_BY_WORKFLOW, &["Index Scan Backward using runs_by_workflow on runs"]),
+            (&RUNS_LIST_BY_STATUS, &["Index Scan Backward using runs_by_outcome on runs"]),
+            (&RUNS_LIST_BY_NAMESPACE, &["Index Scan Backward using runs_by_namespace on runs"]),
+            (&QUEUE_CLAIM, &["Index Scan using queue_by_action on queue", "Index Cond: (action = a.action)"]),
+            (&OUTBOX_CLAIM, &["Index Scan using outbox_streams_due on outbox_streams"]),
+            (&OUTBOX_NEXT, &["Index Only Scan using outbox_streams_due on outbox_streams"]),
+            (&TRANSFER_RUNS, &["Index Scan using runs_pkey on runs"]),
+            (&TRANSFER_QUEUE, &["Index Scan using queue_pkey on queue"]),
+            (&OUTBOX_DELIVER, &["using outbox_in_order on outbox m"]),
+        ];
+        for (statement, parts) in expected {
+            let plan = plan(&database, statement);
+            for part in *parts {
+                assert!(plan.contains(part), "{} without {part}:\n{plan}", statement.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What a commit costs, and which way it goes.
+
+mod support;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quintet_core::event::Meta;
+use quintet_core::machine::RunStatus;
+use quintet_core::time::Time;
+use quintet_store::conformance::support::{
+    AnyStore, DEFAULT, apply, apply_all, claim, commit_at, digest, id, key, message, queued, row, start, unit,
+};
+use quintet_store::conformance::{Fixture, differential};
+use quintet_store::{
+    Commit, IdempotencyWrite, MemoryStore, NoticeWrite, OutboxEntry, PlanWrite, RunWrite, Store, StoredRun, Unit,
+    UnitResult, WorkflowPin, WorkflowWrite,
+};
+use quintet_store_postgres::{Counters, PostgresStore};
+use quintet_testkit::patience;
+use quintet_testkit::postgres::Database;
+use quintet_testkit::random::Random;
+
+struct Place {
+    store: Arc<PostgresStore>,
+    any: AnyStore,
+    database: Database,
+}
+
+fn place() -> Place {
+    let database = support::database();
+    let store = Arc::new(support::open(&database.url()));
+    let any = store.clone();
+    Place { store, any, database }
+}
+
+impl Place {
+    /// Commits units, all of which must be applied, and tells what that took.
+    async fn cost(&self, units: Vec<Unit>) -> Counters {
+        let before = self.store.counters();
+        let results = commit_at(&self.any, 10, units).await;
+        assert!(results.iter().all(|result| *result == UnitResult::Applied), "{results:?}");
+        let after = self.store.counters();
+        Counters {
+            commits: after.commits - before.commits,
+            long_commits: after.long_commits - before.long_commits,
+            rows_written: after.rows_written - before.rows_written,
+            statements: after.statements - before.statements,
+            round_trips: after.round_trips - before.round_trips,
+        }
+    }
+}
+
+fn fast(statements: u64, rows_written: u64) -> Counters {
+    Counters {
+        commits: 1,
+        long_commits: 0,
+        rows_written,
+        statements,
+        round_trips: 1,
+    }
+}
+
+fn each(writes: &[RunWrite]) -> Vec<Unit> {
+    writes.iter().map(|write| unit([write.clone()])).collect()
+}
+
+#[tokio::test]
+async fn a_usual_commit_is_one_round_trip_whatever_its_size() {
+    let place = place();
+    // The first one makes the partition of the day of these ids.
+    apply(&place.any, start(1000)).await;
+    let starts: Vec<RunWrite> = (1..=100).map(start).collect();
+    assert_eq!(place.cost(each(&starts)).await, fast(1, 200));
+    let moves: Vec<RunWrite> = starts.iter().map(RunWrite::next).collect();
+    assert_eq!(place.cost(each(&moves)).await, fast(1, 200));
+    let more = moves.iter().map(RunWrite::next).chain((101..=200).map(start)).collect::<Vec<_>>();
+    assert_eq!(place.cost(each(&more)).await, fast(2, 400));
+}
+
+#[tokio::test]
+async fn what_a_start_or_a_move_brings_along_costs_no_further_round_trip() {
+    let place = place();
+    apply(&place.any, start(1000)).await;
+    let plan = PlanWrite { digest: digest(7), spec: "{}".into() };
+    let notice = NoticeWrite { owner: 9, run: id(1) };
+    let begin = Unit {
+        idempotency: Some(key("k", "answer")),
+        plans: vec![plan],
+        runs: vec![start(1).put(0, "noop").put(1, "noop"), start(2)],
+        ..message("hooks", "k", "begun")
+    };
+    assert_eq!(place.cost(vec![begin]).await, fast(1, 9));
+    let go_on = Unit {
+        runs: vec![start(1).next().put(2, "noop").remove(0)],
+        notices: vec![notice],
+        ..message("hooks", "k", "gone on")
+    };
+    assert_eq!(place.cost(vec![go_on]).await, fast(1, 6));
+}
+
+#[tokio::test]
+async fn what_is_unusual_goes_the_long_way_of_two_round_trips() {
+    let place = place();
+    apply_all(&place.any, [start(1), start(2), start(3), start(1000)]).await;
+    let unusual = [
+        // Two runs of which one is moved, one run twice, a move that is remembered, and nothing but a message.
+        vec![unit([start(1).next(), start(4)])],
+        vec![unit([start(2).next()]), unit([start(2).next().next()])],
+        vec![Unit { idempotency: Some(key("k", "answer")), ..unit([start(3).next()]) }],
+        vec![message("hooks", "k", "alone")],
+    ];
+    for units in unusual {
+        let cost = place.cost(units.clone()).await;
+        assert_eq!((cost.long_commits, cost.round_trips), (1, 2), "{units:?}");
+    }
+}
+
+#[tokio::test]
+async fn random_commands_go_both_ways() {
+    let place = place();
+    let model = Fixture::new(MemoryStore::new());
+    differential::compare(model.store.clone(), place.any.clone(), 7, 300).await;
+    let Counters { commits, long_commits, .. } = place.store.counters();
+    assert!(long_commits > 20 && commits - long_commits > 5, "{long_commits} of {commits} went the long way");
+}
+
+/// Commits that can all go the fast way, as an engine under load makes them: some of their units fit, some do not.
+struct Usual {
+    random: Random,
+    now: i64,
+    versions: [u64; 40],
+}
+
+impl Usual {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    fn commit(&mut self) -> Commit {
+        self.now += 3;
+        let numbers: BTreeSet<u64> = (0..self.below(9)).map(|_| self.random.below(40)).collect();
+        let mut units: Vec<Unit> = numbers.into_iter().map(|number| self.unit(number)).collect();
+        let mut keys = HashSet::new();
+        for unit in &mut units {
+            unit.idempotency.take_if(|key| !keys.insert(key.key.clone()));
+        }
+        // Not in the order of the runs.
+        let turn = self.below(units.len() as u64 + 1) as usize;
+        units.rotate_left(turn);
+        Commit { meta: Meta { at: Time(self.now), owner: 1 + self.random.below(2) }, units }
+    }
+
+    fn unit(&mut self, number: u64) -> Unit {
+        let known = self.versions[number as usize];
+        let expected = if self.below(10) == 0 { known.saturating_sub(1).max(1) } else { known };
+        let mut unit = if expected == 0 { self.start(number) } else { unit([self.moved(number, expected)]) };
+        for _ in 0..self.below(3) {
+            let write = &mut unit.runs[0];
+            let node = self.random.below(4) as u32;
+            *write = if self.random.below(2) == 0 { write.clone().put(node, "a") } else { write.clone().remove(node) };
+        }
+        for _ in 0..self.below(3) {
+            let stream = self.below(3).to_string();
+            let body = format!("{number} at {}", self.now);
+            unit.outbox.extend(message("h", &stream, &body).outbox);
+        }
+        unit
+    }
+
+    fn start(&mut self, number: u64) -> Unit {
+        let plan = PlanWrite { digest: digest(number as u8), spec: number.to_string().into() };
+        let pin = WorkflowPin { namespace: DEFAULT.into(), id: "w".into(), version: 1 + self.below(4) as u32 / 3 };
+        let key = IdempotencyWrite {
+            expires_at: Time(self.now + self.below(60) as i64),
+            ..key(&self.below(12).to_string(), &number.to_string())
+        };
+        Unit {
+            idempotency: Some(key).filter(|_| self.random.below(2) == 0),
+            plans: vec![plan],
+            pins: vec![pin],
+            ..unit([start(number)])
+        }
+    }
+
+    fn moved(&mut self, number: u64, expected: u64) -> RunWrite {
+        let mut write = RunWrite { expected, ..start(number) };
+        let ends = self.below(4) == 0;
+        write.row.version = expected + 1;
+        write.row.status = if ends { RunStatus::Error } else { RunStatus::WaitingForRetry };
+        write.row.finished_at = ends.then_some(Time(self.now));
+        write.row.updated_at = Time(self.now);
+        write
+    }
+
+    fn learn(&mut self, commit: &Commit, results: &[UnitResult]) {
+        let applied = commit.units.iter().zip(results).filter(|(_, result)| **result == UnitResult::Applied);
+        for write in applied.flat_map(|(unit, _)| &unit.runs) {
+            self.versions[write.row.id.bits() as usize] = write.row.version;
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_the_fast_way_everything_is_answered_as_the_model_does() {
+    for seed in 0..10 {
+        let place = place();
+        let model = Fixture::new(MemoryStore::new()).store;
+        let workflow = WorkflowWrite {
+            namespace: DEFAULT.into(),
+            id: "w".into(),
+            name: String::new(),
+            document: String::new(),
+            digest: digest(99),
+            spec: "".into(),
+            at: Time(0),
+            expected: None,
+        };
+        for store in [&model, &place.any] {
+            store.put_workflow(workflow.clone()).await.unwrap();
+        }
+        let mut usual = Usual { random: Random::new(seed), now: 10, versions: [0; 40] };
+        for _ in 0..60 {
+            let commit = usual.commit();
+            let expected = model.commit(commit.clone()).await.unwrap();
+            assert_eq!(place.any.commit(commit.clone()).await.unwrap(), expected, "seed {seed}: {commit:?}");
+            usual.learn(&commit, &expected);
+            same_messages(&model, &place.any, usual.now).await;
+        }
+        same_state(&model, &place.any).await;
+        let Counters { commits, long_commits, .. } = place.store.counters();
+        assert!(commits > 40 && long_commits <= 2, "{long_commits} of {commits} went the long way");
+    }
+}
+
+/// Delivers some of what is due.
+async fn same_messages(model: &AnyStore, store: &AnyStore, now: i64) {
+    let (left, right) = (model.outbox_due(claim(now), 2).await.unwrap(), store.outbox_due(claim(now), 2).await.unwrap());
+    let bodies = |due: &[OutboxEntry]| due.iter().map(|entry| entry.body.clone()).collect::<Vec<_>>();
+    assert_eq!(bodies(&left), bodies(&right));
+    for (store, due) in [(model, left), (store, right)] {
+        let ids: Vec<i64> = due.iter().map(|entry| entry.id).collect();
+        store.outbox_delivered(&ids).await.unwrap();
+    }
+}
+
+async fn same_state(model: &AnyStore, store: &AnyStore) {
+    for number in 0..40 {
+        let (left, right) = (model.load(DEFAULT, id(number)).await.unwrap(), store.load(DEFAULT, id(number)).await.unwrap());
+        let parts = |run: Option<StoredRun>| run.map(|run| (run.row, run.commits));
+        assert_eq!(parts(left), parts(right));
+        let plan = digest(number as u8);
+        assert_eq!(model.plan(plan).await.unwrap(), store.plan(plan).await.unwrap());
+    }
+    assert_eq!(queued(model, &["a"], 1000).await, queued(store, &["a"], 1000).await);
+    for name in 0..12 {
+        let found = async |store: &AnyStore| store.idempotency(DEFAULT, "start", &name.to_string(), Time(0)).await.unwrap();
+        assert_eq!(found(model).await, found(store).await);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_exists_is_told_apart_from_the_others_of_its_commit() {
+    let place = place();
+    apply_all(&place.any, [start(1), start(5)]).await;
+    let units = vec![unit([start(2)]), unit([start(1)]), unit([start(5).next()])];
+    let results = commit_at(&place.any, 10, units).await;
+    assert_eq!(results, [UnitResult::Applied, UnitResult::Conflict(id(1)), UnitResult::Applied]);
+    assert_eq!((row(&place.any, 2).await.version, row(&place.any, 5).await.version), (1, 2));
+}
+
+#[tokio::test]
+async fn the_usual_move_touches_no_index() {
+    let place = place();
+    let first = start(1).waking(50).with(|row| row.workflow = "w".into());
+    let mut write = apply(&place.any, first).await;
+    for number in 0..20 {
+        let status = if number % 2 == 0 { RunStatus::WaitingForRetry } else { RunStatus::StepsInProcess };
+        write = apply(
+            &place.any,
+            write.next().waking(60 + number).with(|row| {
+                row.status = status;
+                row.claims = number as u32;
+            }),
+        )
+        .await;
+    }
+    place.store.close().await.unwrap();
+    // A session reports what it did when it ends.
+    let figures = "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'runs'";
+    let mut found = String::new();
+    let reported = patience::until(Duration::from_secs(20), || {
+        found = place.database.psql(figures).unwrap().trim().to_owned();
+        found == "20 20"
+    });
+    assert!(reported, "{found} instead of 20 HOT updates of 20");
+}
+
+#[tokio::test]
+async fn a_partition_that_somebody_dropped_is_made_again() {
+    let place = place();
+    apply(&place.any, start(1)).await;
+    for (dropped, write) in [(1, start(2)), (2, start(3).put(0, "noop"))] {
+        place.database.psql("DROP TABLE quintet.history_d0000000").unwrap();
+        apply(&place.any, write).await;
+        assert_eq!(row(&place.any, dropped + 1).await.version, 1);
+    }
+    place.database.psql("DROP TABLE quintet.history_d0000000").unwrap();
+    let both = unit([start(4), start(5)]);
+    assert_eq!(commit_at(&place.any, 10, vec![both, message("h", "k", "1")]).await.len(), 2);
+    assert_eq!(place.store.load(DEFAULT, id(5)).await.unwrap().unwrap().commits.len(), 1);
+}
+
+#[tokio::test]
+async fn writers_of_the_same_runs_in_any_order_block_each_other_never() {
+    let database = support::database();
+    let stores: Vec<AnyStore> = (0..4).map(|_| Arc::new(support::open(&database.url())) as AnyStore).collect();
+    let runs: Vec<RunWrite> = (1..=50).map(start).collect();
+    apply_all(&stores[0], runs.clone()).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, store) in stores.iter().enumerate() {
+        let (store, mut runs) = (store.clone(), runs.clone());
+        if number % 2 == 1 {
+            runs.reverse();
+        }
+        tasks.spawn(async move {
+            let mut applied = [0u64; 50];
+            for _ in 0..20 {
+                let results = commit_at(&store, 10, each(&runs.iter().map(RunWrite::next).collect::<Vec<_>>())).await;
+                for (run, result) in runs.iter_mut().zip(results) {
+                    let number = run.row.id.bits() as usize;
+                    applied[number - 1] += u64::from(result == UnitResult::Applied);
+                    // Whoever was slower goes on from where the run stands.
+                    run.row.version = store.run(DEFAULT, run.row.id).await.unwrap().unwrap().version;
+                }
+            }
+            applied
+        });
+    }
+    let mut sums = [0u64; 50];
+    for applied in tasks.join_all().await {
+        sums.iter_mut().zip(applied).for_each(|(sum, applied)| *sum += applied);
+    }
+    for (number, sum) in (1..).zip(sums) {
+        let run = stores[0].load(DEFAULT, id(number)).await.unwrap().unwrap();
+        assert_eq!((run.row.version, run.commits.len() as u64), (1 + sum, 1 + sum));
+    }
+}

@@ -1,0 +1,67 @@
+//! A database for each test, copied from one that was migrated once, and the store that opens it.
+//!
+//! The suite asks for a store from inside a test's runtime and without waiting, so stores are opened on a runtime of their
+//! own, which lives as long as the process.
+
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use quintet_store::{Store, StoreError};
+use quintet_store_postgres::{Options, PostgresStore};
+use quintet_testkit::postgres::{self, Database, Server};
+
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+});
+
+/// Waits, from wherever it is called.
+pub fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| RUNTIME.block_on(work));
+        waiting.join().expect("the work does not panic")
+    })
+}
+
+/// Few connections, so that hundreds of tests have room on one server.
+pub fn options() -> Options {
+    Options {
+        pool_size: 4,
+        ..Options::default()
+    }
+}
+
+/// Under a name that changes with the schema.
+pub fn template(server: &Server) -> String {
+    let mut hasher = DefaultHasher::new();
+    include_str!("../../migrations/0001_initial.sql").hash(&mut hasher);
+    include_str!("../../migrations/0002_origin.sql").hash(&mut hasher);
+    let name = format!("quintet_postgres_{:016x}", hasher.finish());
+    let migrate = |url: &str| {
+        let migrated: Result<(), StoreError> = wait(async { PostgresStore::open(url, options()).await?.close().await });
+        Ok(migrated?)
+    };
+    server.template(&name, migrate).expect("a migrated database")
+}
+
+/// The server of this process, or the one that it was told to use.
+pub fn server() -> &'static Server {
+    postgres::shared().expect("a server")
+}
+
+/// A migrated database.
+pub fn database() -> Database {
+    let server = server();
+    server.create_from(&template(server)).expect("a database")
+}
+
+/// A store on a database that must be there.
+pub fn open(url: &str) -> PostgresStore {
+    wait(PostgresStore::open(url, options())).expect("the store opens")
+}

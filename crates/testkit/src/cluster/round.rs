@@ -1,0 +1,75 @@
+//! A round: load and blows, then peace, then the account.
+
+use std::time::{Duration, Instant};
+
+use super::Plan;
+use super::measure::measure;
+use super::nemesis::script;
+use super::peace::{all_hands, last_requests};
+use super::report::Report;
+use super::site::Site;
+use super::strike::{Struck, strike};
+use crate::crash::Account;
+use crate::crash::account::{Books, Ends};
+use crate::crash::clients::{AfterError, Load};
+use crate::crash::journal::Journal;
+use crate::random::Random;
+
+/// How long everything may take to end in peace.
+const LIVENESS: Duration = Duration::from_secs(60);
+/// Readers at a time when the account is drawn up.
+const READERS: usize = 4;
+
+/// Plays a round and adds what came of it to the report.
+#[allow(clippy::disallowed_methods, reason = "liveness is measured by the machine's clock")]
+pub(super) fn play(
+    site: &Site,
+    plan: &Plan,
+    number: u32,
+    random: &mut Random,
+    report: &mut Report,
+    settled: &mut Ends,
+) -> anyhow::Result<()> {
+    let journal = Journal::numbered(number);
+    let struck = torment(site, plan, &journal, random)?;
+    let peace = Instant::now();
+    site.diary.note(format_args!("peace of round {number}"));
+    site.sink.release();
+    let mut account = Account::default();
+    last_requests(site, &journal, &mut account)?;
+    report.answering = report.answering.max(peace.elapsed());
+    site.diary.note("all nodes take requests");
+    all_hands(site, &journal, &mut account)?;
+    let books = Books {
+        way: &site.nodes,
+        workflows: &site.workflows,
+        journal: &journal,
+        sink: &site.sink,
+        patience: LIVENESS,
+        readers: READERS,
+    };
+    let (settling, ended) = books.settle(settled)?;
+    account.absorb(settling);
+    report.settling = report.settling.max(ended);
+    account.unexpected.extend(site.nodes.take_complaints());
+    site.diary.note("settled");
+    report.rounds = number;
+    report.account.absorb(account);
+    struck.iter().for_each(|stroke| measure(site, stroke, report));
+    Ok(())
+}
+
+fn torment(site: &Site, plan: &Plan, journal: &Journal, random: &mut Random) -> anyhow::Result<Vec<Vec<Struck>>> {
+    let strokes = script(random, plan.nodes, plan.lease);
+    let seeds: Vec<u64> = (0..plan.clients).map(|_| random.bits()).collect();
+    let load = Load {
+        way: &site.nodes,
+        workflows: &site.workflows,
+        journal,
+        pause: plan.pause,
+        after_error: AfterError::GoOn,
+    };
+    load.during(&seeds, || {
+        strokes.iter().map(|stroke| strike(site, journal, stroke)).collect()
+    })
+}
