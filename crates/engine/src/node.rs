@@ -32,6 +32,8 @@ const WATCH_MS: u64 = 100;
 /// Milliseconds between looks at all attempts whose owner is not known to live. What a dead node held is looked for when
 /// it is taken over; this is for what a network held back and delivered later.
 const SWEEP_MS: u64 = 60_000;
+/// Leases after a take-over during which that is looked at once a lease.
+const WARY: u64 = 6;
 /// Milliseconds that a node leaves timers to the one that set them.
 const GRACE_MS: u64 = 500;
 
@@ -121,6 +123,8 @@ pub(crate) struct Node {
     beaten_at: Time,
     heard_at: Time,
     swept_at: Time,
+    /// Until when something may still come in that was sent before a take-over.
+    wary_until: Time,
     failing: bool,
     /// Beat at the next opportunity.
     hinted: bool,
@@ -135,6 +139,7 @@ impl Node {
             beaten_at: Time(0),
             heard_at: Time(0),
             swept_at: Time(0),
+            wary_until: Time(0),
             shared,
             shards,
             config,
@@ -273,6 +278,8 @@ impl Node {
             "another node took over what this one held; it goes on as a new one"
         );
         (self.hinted, self.joins) = (true, true);
+        // What was decided in the old number's name may have been stored after it was taken over.
+        self.wary_until = self.shared.clock.now().plus_ms(WARY * self.config.lease_ms);
     }
 
     /// Claims from here on may be those of a node that came after the list of the living was made. The margin is for
@@ -282,7 +289,13 @@ impl Node {
     }
 
     fn sweep(&mut self, beat: &Beat, living: &[u64]) {
-        if beat.now.ms_since(self.swept_at) < SWEEP_MS {
+        let is_wary = beat.now < self.wary_until;
+        let pause_ms = if is_wary {
+            self.config.lease_ms.min(SWEEP_MS)
+        } else {
+            SWEEP_MS
+        };
+        if beat.now.ms_since(self.swept_at) < pause_ms {
             return;
         }
         self.swept_at = beat.now;
@@ -310,6 +323,7 @@ impl Node {
                     let silent_ms = beat.now.ms_since(dead.beat_at);
                     tracing::warn!(owner = %hex(dead.owner), name = %dead.name, silent_ms, "taking over what a dead node held");
                     self.shared.metrics.take_overs.inc();
+                    self.wary_until = beat.now.plus_ms(WARY * lease_ms);
                     self.shared.wanted.recover(Recovery {
                         alive: living.iter().copied().filter(|owner| *owner != dead.owner).collect(),
                         as_of: self.as_of(beat.now),

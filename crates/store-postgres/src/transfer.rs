@@ -36,7 +36,10 @@ impl PostgresStore {
     /// As [`PostgresStore::open`].
     pub async fn open_for_transfer(url: &str, options: Options) -> Result<Self, StoreError> {
         let answer_timeout = options.answer_timeout.max(PATIENCE);
-        let options = Options { answer_timeout, ..options };
+        let options = Options {
+            answer_timeout,
+            ..options
+        };
         Self::open_as(url, options, Purpose::Transfer).await
     }
 }
@@ -70,7 +73,10 @@ impl Portable for PostgresStore {
 
     async fn begin_import(&self, source: StoreId, reached: &Cursor) -> Result<(), StoreError> {
         let reached = reached.to_bytes();
-        let begun = self.database.run(&sql::TRANSFER_BEGIN, &[&&source.0[..], &reached]).await;
+        let begun = self
+            .database
+            .run(&sql::TRANSFER_BEGIN, &[&&source.0[..], &reached])
+            .await;
         match begun.or_lost(Lost::Unknown)?.affected {
             0 => Err(transfer::not_empty()),
             _ => Ok(()),
@@ -78,13 +84,22 @@ impl Portable for PostgresStore {
     }
 
     async fn import(&self, from: &Cursor, records: Records, next: &Cursor) -> Result<(), StoreError> {
-        import::page(&self.database, &self.days, from, &records, next).await.or_lost(Lost::Unknown)
+        import::page(&self.database, &self.days, from, &records, next)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     async fn finish_import(&self) -> Result<(), StoreError> {
         // Statistics come with work, and this store has a lot in it before the first.
-        self.database.flight(&[Step::Plain(ANALYZE)]).await.or_lost(Lost::Harmless)?;
-        self.database.run(&sql::TRANSFER_FINISH, &[]).await.or_lost(Lost::Unknown).map(drop)
+        self.database
+            .flight(&[Step::Plain(ANALYZE)])
+            .await
+            .or_lost(Lost::Harmless)?;
+        self.database
+            .run(&sql::TRANSFER_FINISH, &[])
+            .await
+            .or_lost(Lost::Unknown)
+            .map(drop)
     }
 }
 
@@ -94,7 +109,12 @@ pub async fn origin(database: &Database) -> Result<Origin> {
     let row = answer.single()?;
     let name = |at| -> Result<Option<StoreId>> {
         let bytes: Option<&[u8]> = get(row, at)?;
-        let name = bytes.map(|bytes| bytes.try_into().map(StoreId).map_err(|_| corrupt("a name of another length")));
+        let name = bytes.map(|bytes| {
+            bytes
+                .try_into()
+                .map(StoreId)
+                .map_err(|_| corrupt("a name of another length"))
+        });
         name.transpose()
     };
     let reached: Option<&[u8]> = get(row, 2)?;
@@ -114,7 +134,11 @@ async fn alive(database: &Database) -> Result<(Vec<NodeRow>, Time)> {
 }
 
 fn describe(node: &NodeRow, now: Time) -> String {
-    let place = if node.url.is_empty() { String::new() } else { format!(" at {}", node.url) };
+    let place = if node.url.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", node.url)
+    };
     let seconds = node.expires_at.ms_since(now).div_ceil(1000);
     format!("node {}{place} (its lease runs for {seconds} s)", node.name)
 }

@@ -68,7 +68,10 @@ async fn half_a_store_is_opened_by_nobody_until_the_move_is_over() {
     let Some(StoreError::Refused(why)) = refused else {
         panic!("half a store is opened: {refused:?}")
     };
-    assert!(why.contains("quintet.db") && why.contains("goes on where it stopped"), "{why}");
+    assert!(
+        why.contains("quintet.db") && why.contains("goes on where it stopped"),
+        "{why}"
+    );
     let half = SqliteStore::open_for_transfer(&path, OPTIONS).unwrap();
     let mover = Mover::new(&*source.portable, &half);
     assert_eq!(mover.run(&mut |_| {}).await.unwrap().resumed, Some(next));
@@ -81,7 +84,12 @@ async fn half_a_store_is_opened_by_nobody_until_the_move_is_over() {
 #[tokio::test]
 async fn a_source_that_is_in_use_is_refused_with_the_pid() {
     let source = open();
-    let path = source.keep.downcast_ref::<tempfile::TempDir>().unwrap().path().join("quintet.db");
+    let path = source
+        .keep
+        .downcast_ref::<tempfile::TempDir>()
+        .unwrap()
+        .path()
+        .join("quintet.db");
     let refused = SqliteStore::open_for_transfer(&path, OPTIONS).err();
     let pid = std::process::id().to_string();
     assert!(
