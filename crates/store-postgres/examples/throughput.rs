@@ -27,7 +27,10 @@ const SPAN: Duration = Duration::from_secs(4);
 
 fn main() -> anyhow::Result<()> {
     let url = std::env::args().nth(1);
-    let own = url.is_none().then(|| Cluster::start(&postgres::Options::new(Durability::Default))).transpose()?;
+    let own = url
+        .is_none()
+        .then(|| Cluster::start(&postgres::Options::new(Durability::Default)))
+        .transpose()?;
     let server: Server = match (&own, url) {
         (Some(own), _) => (**own).clone(),
         (None, url) => Server::at(&url.unwrap_or_default())?,
@@ -58,8 +61,13 @@ fn pgbench(server: &Server) -> anyhow::Result<()> {
     for clients in ["1", "4"] {
         let output = run(&["-N", "-n", "-M", "prepared", "-T", "5", "-c", clients])?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let figures = text.lines().filter(|line| line.starts_with("latency average") || line.starts_with("tps"));
-        println!("pgbench -N -M prepared -c {clients}: {}", figures.collect::<Vec<_>>().join(", "));
+        let figures = text
+            .lines()
+            .filter(|line| line.starts_with("latency average") || line.starts_with("tps"));
+        println!(
+            "pgbench -N -M prepared -c {clients}: {}",
+            figures.collect::<Vec<_>>().join(", ")
+        );
     }
     Ok(())
 }
@@ -105,7 +113,12 @@ fn finish(write: RunWrite) -> RunWrite {
 }
 
 async fn commit(store: &PostgresStore, writes: impl Iterator<Item = RunWrite>) {
-    let units = writes.map(|write| Unit { runs: vec![write], ..Unit::default() }).collect();
+    let units = writes
+        .map(|write| Unit {
+            runs: vec![write],
+            ..Unit::default()
+        })
+        .collect();
     let meta = Meta { at: Time(5), owner: 1 };
     let results = store.commit(Commit { meta, units }).await.expect("committed");
     assert!(results.iter().all(|result| *result == UnitResult::Applied));
@@ -117,7 +130,10 @@ fn now() -> Instant {
 }
 
 async fn open(database: &Database, writers: usize) -> anyhow::Result<Arc<PostgresStore>> {
-    let options = Options { pool_size: writers, ..Options::default() };
+    let options = Options {
+        pool_size: writers,
+        ..Options::default()
+    };
     Ok(Arc::new(PostgresStore::open(&database.url(), options).await?))
 }
 
@@ -147,7 +163,13 @@ async fn moves(database: &Database, writers: usize, batch: usize) -> anyhow::Res
         });
     }
     let latencies = tasks.join_all().await.concat();
-    report(&store, &format!("moves, {writers} writers, batch {batch}"), before, latencies, batch);
+    report(
+        &store,
+        &format!("moves, {writers} writers, batch {batch}"),
+        before,
+        latencies,
+        batch,
+    );
     store.close().await?;
     Ok(())
 }
@@ -174,7 +196,13 @@ async fn whole_runs(database: &Database, writers: usize, batch: u64) -> anyhow::
         });
     }
     let latencies = tasks.join_all().await.concat();
-    report(&store, &format!("start+end, {writers} writers, batch {batch}"), before, latencies, batch as usize);
+    report(
+        &store,
+        &format!("start+end, {writers} writers, batch {batch}"),
+        before,
+        latencies,
+        batch as usize,
+    );
     store.close().await?;
     Ok(())
 }

@@ -72,7 +72,9 @@ struct Read(String);
 
 impl<'a> FromSql<'a> for Read {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
-        unescape(std::str::from_utf8(raw)?).map(Self).ok_or_else(|| "an unfinished escape".into())
+        unescape(std::str::from_utf8(raw)?)
+            .map(Self)
+            .ok_or_else(|| "an unfinished escape".into())
     }
 
     fn accepts(of: &Type) -> bool {
@@ -131,7 +133,8 @@ pub fn signed(version: u64) -> i64 {
 
 /// One column.
 pub fn get<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
-    row.try_get(at).map_err(|error| corrupt(format!("a row cannot be read: {error}")))
+    row.try_get(at)
+        .map_err(|error| corrupt(format!("a row cannot be read: {error}")))
 }
 
 pub fn text(row: &Row, at: usize) -> Result<Arc<str>> {
@@ -147,7 +150,10 @@ pub fn string_or_none(row: &Row, at: usize) -> Result<Option<String>> {
 }
 
 pub fn texts(row: &Row, at: usize) -> Result<Vec<Arc<str>>> {
-    Ok(get::<Vec<Read>>(row, at)?.into_iter().map(|read| read.0.into()).collect())
+    Ok(get::<Vec<Read>>(row, at)?
+        .into_iter()
+        .map(|read| read.0.into())
+        .collect())
 }
 
 pub fn run_id(row: &Row, at: usize) -> Result<RunId> {
@@ -308,7 +314,18 @@ mod tests {
 
     #[test]
     fn any_text_comes_back_and_keeps_its_place_in_the_order() {
-        let mut texts = ["", "a", "\u{0}", "\u{1}", "\u{2}", "a\u{0}", "a\u{1}b", "a\u{0}\u{1}", "\u{1}\u{1}", "ä\u{0}"];
+        let mut texts = [
+            "",
+            "a",
+            "\u{0}",
+            "\u{1}",
+            "\u{2}",
+            "a\u{0}",
+            "a\u{1}b",
+            "a\u{0}\u{1}",
+            "\u{1}\u{1}",
+            "ä\u{0}",
+        ];
         texts.sort_unstable();
         for text in texts {
             assert_eq!(unescape(&escape(text)).as_deref(), Some(text));

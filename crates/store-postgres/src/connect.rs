@@ -61,7 +61,8 @@ pub fn config(url: &str, options: &Options) -> Result<Config, StoreError> {
 
 /// The names that libpq has for checking a certificate mean `require` here: it is always checked.
 fn plain(url: &str) -> String {
-    url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require")
+    url.replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require")
 }
 
 fn is_local(host: &Host) -> bool {
@@ -110,7 +111,14 @@ mod tests {
         let url = "postgres://me@127.0.0.1/db";
         assert!(read(url).get_options().unwrap().contains("force_generic_plan"));
         let pooler = Pooler::Transaction;
-        let config = config(url, &Options { pooler, ..Options::default() }).unwrap();
+        let config = config(
+            url,
+            &Options {
+                pooler,
+                ..Options::default()
+            },
+        )
+        .unwrap();
         assert_eq!(config.get_options(), None);
     }
 
@@ -125,12 +133,19 @@ mod tests {
     #[test]
     fn local_servers_need_no_certificate_unless_it_is_asked_for() {
         assert_eq!(read("postgres://me@localhost/db").get_ssl_mode(), SslMode::Disable);
-        assert_eq!(read("postgres://me@127.0.0.1/db?sslmode=verify-full").get_ssl_mode(), SslMode::Require);
+        assert_eq!(
+            read("postgres://me@127.0.0.1/db?sslmode=verify-full").get_ssl_mode(),
+            SslMode::Require
+        );
     }
 
     #[test]
     fn a_url_without_a_database_or_sense_is_refused() {
-        for url in ["postgres://me@localhost", "mysql://me@localhost/db", "postgres://me@localhost/db?sslmode=maybe"] {
+        for url in [
+            "postgres://me@localhost",
+            "mysql://me@localhost/db",
+            "postgres://me@localhost/db?sslmode=maybe",
+        ] {
             let found = config(url, &Options::default());
             assert!(matches!(found, Err(StoreError::Refused(_))), "{url}");
         }

@@ -44,7 +44,8 @@ impl Meters {
     pub fn commit(&self, way: Way, rows: u64) {
         if rows > 0 {
             self.commits.fetch_add(1, Ordering::Relaxed);
-            self.long_commits.fetch_add(u64::from(way == Way::Long), Ordering::Relaxed);
+            self.long_commits
+                .fetch_add(u64::from(way == Way::Long), Ordering::Relaxed);
             self.rows_written.fetch_add(rows, Ordering::Relaxed);
         }
     }

@@ -118,7 +118,9 @@ impl Fault {
 
     fn db(&self) -> Option<&DbError> {
         match self {
-            Self::Postgres(error) | Self::Unprepared(_, error) | Self::Pool(PoolError::Backend(error)) => error.as_db_error(),
+            Self::Postgres(error) | Self::Unprepared(_, error) | Self::Pool(PoolError::Backend(error)) => {
+                error.as_db_error()
+            }
             _ => None,
         }
     }
@@ -138,7 +140,10 @@ impl Fault {
 
     /// Whether the connection can be used again: every step was sent, and the server answered each.
     pub fn spares_the_session(&self) -> bool {
-        matches!(self, Self::Postgres(_)) && self.verdict().is_some_and(|verdict| !matches!(verdict, Verdict::Away | Verdict::ReadOnly))
+        matches!(self, Self::Postgres(_))
+            && self
+                .verdict()
+                .is_some_and(|verdict| !matches!(verdict, Verdict::Away | Verdict::ReadOnly))
     }
 
     /// For the caller of the store.
@@ -204,7 +209,9 @@ impl std::fmt::Display for Fault {
                 write_error(f, error)
             }
             Self::Postgres(error) | Self::Pool(PoolError::Backend(error)) => write_error(f, error),
-            Self::Pool(PoolError::Timeout(_)) => write!(f, "no connection to PostgreSQL was free or could be made in time"),
+            Self::Pool(PoolError::Timeout(_)) => {
+                write!(f, "no connection to PostgreSQL was free or could be made in time")
+            }
             Self::Pool(error) => write!(f, "{error}"),
             Self::Store(error) => write!(f, "{error}"),
         }
@@ -249,11 +256,16 @@ mod tests {
             (Verdict::Full, &["53100"]),
             (
                 Verdict::Away,
-                &["57P01", "57P02", "57P03", "57014", "53300", "53200", "08006", "08P01", "58030", "0A000"],
+                &[
+                    "57P01", "57P02", "57P03", "57014", "53300", "53200", "08006", "08P01", "58030", "0A000",
+                ],
             ),
             (Verdict::Refused, &["28P01", "28000", "3D000", "42501"]),
             (Verdict::Corrupt, &["XX001", "XX002"]),
-            (Verdict::Internal, &["42601", "42P01", "22021", "23514", "23502", "XX000"]),
+            (
+                Verdict::Internal,
+                &["42601", "42P01", "22021", "23514", "23502", "XX000"],
+            ),
         ];
         for (verdict, codes) in table {
             for code in codes {
@@ -283,7 +295,10 @@ mod tests {
     fn silence_leaves_a_write_in_doubt_and_a_read_to_be_asked_again() {
         let silence = || Fault::Silence(Duration::from_secs(1));
         assert!(matches!(silence().into_store(Lost::Unknown), StoreError::Unknown(_)));
-        assert!(matches!(silence().into_store(Lost::Harmless), StoreError::Unavailable(_)));
+        assert!(matches!(
+            silence().into_store(Lost::Harmless),
+            StoreError::Unavailable(_)
+        ));
         let closed = Fault::Pool(PoolError::Closed).into_store(Lost::Unknown);
         assert!(matches!(closed, StoreError::Refused(_)));
     }

@@ -35,10 +35,13 @@ async fn migrate_to(client: &Client, migrations: &Migrations) -> Result<()> {
         Some(version) => refuse_newer(version)?,
         None => refuse_foreign(client).await?,
     }
-    if found(client).await?.is_some_and(|found| found as usize >= migrations.len()) {
+    if found(client)
+        .await?
+        .is_some_and(|found| found as usize >= migrations.len())
+    {
         return Ok(());
     }
-    let begin = format!("BEGIN; SELECT pg_catalog.pg_advisory_xact_lock({LOCK})");
+    let begin = format!("BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_catalog.pg_advisory_xact_lock({LOCK})");
     client.batch_execute(&begin).await?;
     apply(client, migrations).await?;
     Ok(client.batch_execute("COMMIT").await?)
@@ -78,7 +81,9 @@ pub async fn found(client: &Client) -> Result<Option<u32>> {
     if !row.first().is_some_and(|row| row.get::<_, bool>(1)) {
         return Ok(None);
     }
-    let row = client.query_typed("SELECT coalesce(max(number), 0) FROM quintet.migrations", &[]).await?;
+    let row = client
+        .query_typed("SELECT coalesce(max(number), 0) FROM quintet.migrations", &[])
+        .await?;
     let number: i32 = row.first().map_or(0, |row| row.get(0));
     Ok(u32::try_from(number).ok())
 }
@@ -213,7 +218,10 @@ mod tests {
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| migrated(&database))).collect();
             starts.into_iter().for_each(|start| start.join().unwrap().unwrap());
         });
-        assert_eq!(database.psql("SELECT count(*) FROM quintet.migrations").unwrap().trim(), SCHEMA.to_string());
+        assert_eq!(
+            database.psql("SELECT count(*) FROM quintet.migrations").unwrap().trim(),
+            SCHEMA.to_string()
+        );
     }
 
     #[test]
@@ -221,16 +229,23 @@ mod tests {
         let database = fresh();
         migrated(&database).unwrap();
         let newer = SCHEMA + 1;
-        database.psql(&format!("INSERT INTO quintet.migrations VALUES ({newer}, 'later')")).unwrap();
+        database
+            .psql(&format!("INSERT INTO quintet.migrations VALUES ({newer}, 'later')"))
+            .unwrap();
         let sentence = refusal(migrated(&database));
         assert!(sentence.contains(&format!("schema version {newer}")), "{sentence}");
-        assert_eq!(database.psql("SELECT count(*) FROM quintet.migrations").unwrap().trim(), newer.to_string());
+        assert_eq!(
+            database.psql("SELECT count(*) FROM quintet.migrations").unwrap().trim(),
+            newer.to_string()
+        );
     }
 
     #[test]
     fn a_schema_of_another_program_is_refused_and_left_alone() {
         let database = fresh();
-        database.psql("CREATE SCHEMA quintet; CREATE TABLE quintet.notes (text text)").unwrap();
+        database
+            .psql("CREATE SCHEMA quintet; CREATE TABLE quintet.notes (text text)")
+            .unwrap();
         let sentence = refusal(migrated(&database));
         assert!(sentence.contains("another program"), "{sentence}");
         let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'quintet'::regnamespace AND relkind = 'r'";

@@ -28,7 +28,10 @@ pub fn pool(config: Config, tls: MakeRustlsConnect, options: &Options) -> Result
 
 /// Looks at the server, and brings the schema up to date.
 pub async fn prepare(pool: &Pool, options: &Options) -> Result<()> {
-    let first = pool.get().await.map_err(|error| at_connect(Fault::Pool(error), options))?;
+    let first = pool
+        .get()
+        .await
+        .map_err(|error| at_connect(Fault::Pool(error), options))?;
     refuse_unfit(&first).await?;
     if options.pooler == Pooler::None {
         refuse_pooler(&first, pool).await?;
@@ -43,7 +46,10 @@ pub async fn prepare(pool: &Pool, options: &Options) -> Result<()> {
 
 /// The version of the schema, if there is one; changes nothing.
 pub async fn version(pool: &Pool, options: &Options) -> Result<Option<u32>> {
-    let client = pool.get().await.map_err(|error| at_connect(Fault::Pool(error), options))?;
+    let client = pool
+        .get()
+        .await
+        .map_err(|error| at_connect(Fault::Pool(error), options))?;
     migrate::found(&client).await
 }
 
@@ -64,7 +70,9 @@ async fn refuse_unfit(client: &Client) -> Result<()> {
     let refused = |sentence: String| Err(Fault::Store(StoreError::Refused(sentence)));
     if version / 10_000 < OLDEST {
         let major = version / 10_000;
-        return refused(format!("the server is PostgreSQL {major} and Quintet needs {OLDEST} or newer: upgrade it"));
+        return refused(format!(
+            "the server is PostgreSQL {major} and Quintet needs {OLDEST} or newer: upgrade it"
+        ));
     }
     if encoding != "UTF8" {
         return refused(format!(

@@ -49,7 +49,11 @@ impl Day {
 
     pub fn last(self) -> RunId {
         let next = Self(self.0 + 1);
-        if self.0 >= LAST { RunId::from_bits(u128::MAX) } else { RunId::from_bits(next.first().bits() - 1) }
+        if self.0 >= LAST {
+            RunId::from_bits(u128::MAX)
+        } else {
+            RunId::from_bits(next.first().bits() - 1)
+        }
     }
 
     fn table(self) -> String {
@@ -63,7 +67,11 @@ impl Day {
     /// Until the end of the day, where the last one has no next.
     fn bounds(self) -> String {
         let text = |id: RunId| format!("'{:032x}'", id.bits());
-        let end = if self.0 >= LAST { "MAXVALUE".to_owned() } else { text(Self(self.0 + 1).first()) };
+        let end = if self.0 >= LAST {
+            "MAXVALUE".to_owned()
+        } else {
+            text(Self(self.0 + 1).first())
+        };
         format!("FROM ({}) TO ({end})", text(self.first()))
     }
 }
@@ -123,14 +131,23 @@ impl Days {
 
     /// All of them, in order.
     pub fn known(&self) -> Vec<Day> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
     }
 }
 
 /// Asks which partitions there are.
 pub async fn learn(database: &Database, days: &Days) -> Result<()> {
     let answer = database.read(&sql::HISTORY_PARTITIONS, &[]).await?;
-    let found = answer.rows.iter().map(|row| get::<&str>(row, 0)).collect::<Result<Vec<_>>>()?;
+    let found = answer
+        .rows
+        .iter()
+        .map(|row| get::<&str>(row, 0))
+        .collect::<Result<Vec<_>>>()?;
     let mut known = days.known.write().unwrap_or_else(PoisonError::into_inner);
     *known = found.into_iter().filter_map(Day::named).collect();
     Ok(())
@@ -149,11 +166,23 @@ pub async fn make(database: &Database, days: &Days, wanted: BTreeSet<Day>) -> Re
     }
     let lock = format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK})");
     let mut session = database.session().await?;
-    session.flight(&[BEGIN, Step::Plain("SET LOCAL lock_timeout = '5s'"), Step::Plain(&lock)]).await?;
-    let there = session.flight(&[Step::Run(&sql::HISTORY_PARTITIONS, Vec::new())]).await?.remove(0);
-    let there = there.rows.iter().map(|row| get::<&str>(row, 0)).collect::<Result<BTreeSet<_>>>()?;
-    let definitions: Vec<String> =
-        wanted.iter().filter(|day| !there.contains(&*day.table())).map(|day| definition(*day)).collect();
+    session
+        .flight(&[BEGIN, Step::Plain("SET LOCAL lock_timeout = '5s'"), Step::Plain(&lock)])
+        .await?;
+    let there = session
+        .flight(&[Step::Run(&sql::HISTORY_PARTITIONS, Vec::new())])
+        .await?
+        .remove(0);
+    let there = there
+        .rows
+        .iter()
+        .map(|row| get::<&str>(row, 0))
+        .collect::<Result<BTreeSet<_>>>()?;
+    let definitions: Vec<String> = wanted
+        .iter()
+        .filter(|day| !there.contains(&*day.table()))
+        .map(|day| definition(*day))
+        .collect();
     let mut steps: Vec<Step<'_>> = definitions.iter().map(|text| Step::Plain(text)).collect();
     steps.push(COMMIT);
     session.flight(&steps).await?;
@@ -179,7 +208,10 @@ pub async fn drop_day(database: &Database, days: &Days, day: Day) -> Result<bool
     };
     // Whoever starts a run of that day has either committed it by now, or waits, and finds no partition then.
     let (first, last) = (Uuid(day.first()), Uuid(day.last()));
-    let left = session.flight(&[Step::Run(&sql::RUNS_ANY, vec![&first, &last])]).await?.remove(0);
+    let left = session
+        .flight(&[Step::Run(&sql::RUNS_ANY, vec![&first, &last])])
+        .await?
+        .remove(0);
     if get::<bool>(left.single()?, 0)? {
         session.flight(&[ROLLBACK]).await?;
         return Ok(false);

@@ -5,6 +5,7 @@
 //! silence, a caller that went away), the connection is not given back: nobody knows what is still to come on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
 use futures_util::TryStreamExt;
@@ -58,6 +59,7 @@ impl Database {
             database: self,
             object: Some(object),
             state: State::Idle,
+            patience: self.options.answer_timeout,
         })
     }
 
@@ -104,6 +106,7 @@ pub struct Session<'a> {
     database: &'a Database,
     object: Option<Object>,
     state: State,
+    patience: Duration,
 }
 
 /// What is known of a connection.
@@ -118,11 +121,20 @@ enum State {
 }
 
 impl Session<'_> {
+    /// For what may take longer than a usual answer.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Sends the steps and waits for their answers; the first failure is the answer to all. A transaction that they begin
     /// and do not end stays open for the next flight.
     pub async fn flight(&mut self, steps: &[Step<'_>]) -> Result<Vec<Answer>> {
-        let patience = self.database.options.answer_timeout;
-        let object = self.object.as_ref().expect("a session has its connection until it is dropped");
+        let patience = self.patience;
+        let object = self
+            .object
+            .as_ref()
+            .expect("a session has its connection until it is dropped");
         let before = std::mem::replace(&mut self.state, State::Unclear);
         let sent = tokio::time::timeout(patience, send(self.database, object, steps)).await;
         let answers = sent.map_err(|_| Fault::Silence(patience))?;
@@ -137,7 +149,10 @@ impl Session<'_> {
 /// A transaction in which something failed can only be ended.
 fn after(before: State, steps: &[Step<'_>], failed: bool) -> State {
     let is = |step: &Step<'_>, text: &str| matches!(step, Step::Plain(plain) if plain.starts_with(text));
-    if steps.last().is_some_and(|step| is(step, "COMMIT") || is(step, "ROLLBACK")) {
+    if steps
+        .last()
+        .is_some_and(|step| is(step, "COMMIT") || is(step, "ROLLBACK"))
+    {
         State::Idle
     } else if before == State::Open || steps.first().is_some_and(|step| is(step, "BEGIN")) {
         if failed { State::Unclear } else { State::Open }

@@ -254,7 +254,11 @@ mod tests {
         for statement in ALL.iter().filter(|statement| !MAY_SCAN.contains(&statement.path)) {
             let plan = plan(&database, statement);
             assert!(!plan.contains("Seq Scan"), "{}:\n{plan}", statement.path);
-            assert!(!plan.contains("Merge Join") && !plan.contains("Hash Join"), "{}:\n{plan}", statement.path);
+            assert!(
+                !plan.contains("Merge Join") && !plan.contains("Hash Join"),
+                "{}:\n{plan}",
+                statement.path
+            );
         }
     }
 
@@ -262,19 +266,55 @@ mod tests {
     fn hot_statements_use_the_index_that_was_made_for_them() {
         let database = support::database();
         let expected: &[(&Statement, &[&str])] = &[
-            (&COMMIT_MOVE, &["Index Scan using runs_pkey on runs r", "Index Cond: (id = i.id)"]),
-            (&COMMIT_ALL, &["Index Scan using runs_pkey on runs r", "Index Scan using queue_pkey on queue q"]),
-            (&RUNS_DUE, &["Index Scan using runs_wake on runs", "Index Cond: (wake_at <= $1)"]),
-            (&RUNS_CLAIMED, &["Index Scan using runs_live on runs", "Index Cond: (id >= $2)"]),
+            (
+                &COMMIT_MOVE,
+                &["Index Scan using runs_pkey on runs r", "Index Cond: (id = i.id)"],
+            ),
+            (
+                &COMMIT_ALL,
+                &[
+                    "Index Scan using runs_pkey on runs r",
+                    "Index Scan using queue_pkey on queue q",
+                ],
+            ),
+            (
+                &RUNS_DUE,
+                &["Index Scan using runs_wake on runs", "Index Cond: (wake_at <= $1)"],
+            ),
+            (
+                &RUNS_CLAIMED,
+                &["Index Scan using runs_live on runs", "Index Cond: (id >= $2)"],
+            ),
             (&RUNS_NEXT_WAKE, &["Index Only Scan using runs_wake on runs"]),
             (&RUNS_LIST, &["Index Scan Backward using runs_pkey on runs"]),
             (&RUNS_LIST_LIVE, &["Index Scan Backward using runs_live on runs"]),
-            (&RUNS_LIST_BY_WORKFLOW, &["Index Scan Backward using runs_by_workflow on runs"]),
-            (&RUNS_LIST_BY_STATUS, &["Index Scan Backward using runs_by_outcome on runs"]),
-            (&RUNS_LIST_BY_NAMESPACE, &["Index Scan Backward using runs_by_namespace on runs"]),
-            (&QUEUE_CLAIM, &["Index Scan using queue_by_action on queue", "Index Cond: (action = a.action)"]),
-            (&OUTBOX_CLAIM, &["Index Scan using outbox_streams_due on outbox_streams"]),
-            (&OUTBOX_NEXT, &["Index Only Scan using outbox_streams_due on outbox_streams"]),
+            (
+                &RUNS_LIST_BY_WORKFLOW,
+                &["Index Scan Backward using runs_by_workflow on runs"],
+            ),
+            (
+                &RUNS_LIST_BY_STATUS,
+                &["Index Scan Backward using runs_by_outcome on runs"],
+            ),
+            (
+                &RUNS_LIST_BY_NAMESPACE,
+                &["Index Scan Backward using runs_by_namespace on runs"],
+            ),
+            (
+                &QUEUE_CLAIM,
+                &[
+                    "Index Scan using queue_by_action on queue",
+                    "Index Cond: (action = a.action)",
+                ],
+            ),
+            (
+                &OUTBOX_CLAIM,
+                &["Index Scan using outbox_streams_due on outbox_streams"],
+            ),
+            (
+                &OUTBOX_NEXT,
+                &["Index Only Scan using outbox_streams_due on outbox_streams"],
+            ),
             (&TRANSFER_RUNS, &["Index Scan using runs_pkey on runs"]),
             (&TRANSFER_QUEUE, &["Index Scan using queue_pkey on queue"]),
             (&OUTBOX_DELIVER, &["using outbox_in_order on outbox m"]),

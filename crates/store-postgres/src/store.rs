@@ -64,7 +64,10 @@ impl PostgresStore {
             hints,
         };
         if purpose == Purpose::Work {
-            transfer::origin(&store.database).await.or_lost(Lost::Harmless)?.refuse_unfinished()?;
+            transfer::origin(&store.database)
+                .await
+                .or_lost(Lost::Harmless)?
+                .refuse_unfinished()?;
         }
         store.prepare_days().await.or_lost(Lost::Harmless)?;
         Ok(store)
@@ -96,7 +99,11 @@ impl PostgresStore {
 
     /// The pool ends with the store, so it knows.
     fn refuse_closed(&self) -> Result<(), StoreError> {
-        if self.database.pool.is_closed() { Err(closed()) } else { Ok(()) }
+        if self.database.pool.is_closed() {
+            Err(closed())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -108,11 +115,15 @@ impl Store for PostgresStore {
     }
 
     async fn load(&self, namespace: &str, id: RunId) -> Result<Option<StoredRun>, StoreError> {
-        read::runs::load(&self.database, namespace, id).await.or_lost(Lost::Harmless)
+        read::runs::load(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn run(&self, namespace: &str, id: RunId) -> Result<Option<RunRow>, StoreError> {
-        read::runs::get(&self.database, namespace, id).await.or_lost(Lost::Harmless)
+        read::runs::get(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn commits(
@@ -122,7 +133,9 @@ impl Store for PostgresStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredCommit>, StoreError> {
-        read::runs::commits(&self.database, namespace, id, after, limit).await.or_lost(Lost::Harmless)
+        read::runs::commits(&self.database, namespace, id, after, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn runs(
@@ -133,15 +146,21 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<RunPage, StoreError> {
         self.refuse_closed()?;
-        read::runs::page(&self.database, namespace, filter, before, limit).await.or_lost(Lost::Harmless)
+        read::runs::page(&self.database, namespace, filter, before, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
-        write::retention::delete_run(&self.database, namespace, id).await.or_lost(Lost::Unknown)
+        write::retention::delete_run(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     async fn due(&self, claim: Claim, limit: usize) -> Result<Vec<DueRun>, StoreError> {
-        write::claims::due(&self.database, claim, limit).await.or_lost(Lost::Harmless)
+        write::claims::due(&self.database, claim, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
@@ -149,20 +168,28 @@ impl Store for PostgresStore {
     }
 
     async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
-        write::claims::reschedule(&self.database, wakes).await.or_lost(Lost::Harmless)
+        write::claims::reschedule(&self.database, wakes)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn claimed(&self, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError> {
         self.refuse_closed()?;
-        read::runs::claimed(&self.database, alive, after, limit).await.or_lost(Lost::Harmless)
+        read::runs::claimed(&self.database, alive, after, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        write::claims::queued(&self.database, actions, claim, limit).await.or_lost(Lost::Harmless)
+        write::claims::queued(&self.database, actions, claim, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
-        read::workflows::plan(&self.database, digest).await.or_lost(Lost::Harmless)
+        read::workflows::plan(&self.database, digest)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn idempotency(
@@ -172,15 +199,21 @@ impl Store for PostgresStore {
         key: &str,
         now: Time,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        read::workflows::remembered(&self.database, namespace, scope, key, now).await.or_lost(Lost::Harmless)
+        read::workflows::remembered(&self.database, namespace, scope, key, now)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn put_workflow(&self, write: WorkflowWrite) -> Result<Option<WorkflowRow>, StoreError> {
-        write::workflows::put(&self.database, write).await.or_lost(Lost::Unknown)
+        write::workflows::put(&self.database, write)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     async fn workflow(&self, namespace: &str, id: &str) -> Result<Option<WorkflowRow>, StoreError> {
-        read::workflows::get(&self.database, namespace, id).await.or_lost(Lost::Harmless)
+        read::workflows::get(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn workflows(
@@ -189,19 +222,27 @@ impl Store for PostgresStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<WorkflowRow>, StoreError> {
-        read::workflows::list(&self.database, namespace, after, limit).await.or_lost(Lost::Harmless)
+        read::workflows::list(&self.database, namespace, after, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn workflow_versions(&self, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>, StoreError> {
-        read::workflows::versions(&self.database, namespace, id).await.or_lost(Lost::Harmless)
+        read::workflows::versions(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
-        write::workflows::delete(&self.database, namespace, id).await.or_lost(Lost::Unknown)
+        write::workflows::delete(&self.database, namespace, id)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        write::claims::messages(&self.database, claim, limit).await.or_lost(Lost::Harmless)
+        write::claims::messages(&self.database, claim, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
@@ -209,16 +250,22 @@ impl Store for PostgresStore {
     }
 
     async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError> {
-        write::outbox::delivered(&self.database, ids).await.or_lost(Lost::Harmless)
+        write::outbox::delivered(&self.database, ids)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError> {
-        write::outbox::failed(&self.database, id, error, retry_at).await.or_lost(Lost::Unknown)
+        write::outbox::failed(&self.database, id, error, retry_at)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     /// In small transactions, so that commits go on meanwhile.
     async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError> {
-        write::retention::prune(&self.database, &self.days, before, now, limit).await.or_lost(Lost::Harmless)
+        write::retention::prune(&self.database, &self.days, before, now, limit)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn status(&self) -> Result<StoreStatus, StoreError> {
@@ -253,11 +300,15 @@ impl Store for PostgresStore {
     }
 
     async fn take_over(&self, dead: u64, by: u64, lease_ms: u64) -> Result<bool, StoreError> {
-        write::nodes::take_over(&self.database, dead, by, lease_ms).await.or_lost(Lost::Unknown)
+        write::nodes::take_over(&self.database, dead, by, lease_ms)
+            .await
+            .or_lost(Lost::Unknown)
     }
 
     async fn forget_node(&self, owner: u64) -> Result<(), StoreError> {
-        write::nodes::forget(&self.database, owner).await.or_lost(Lost::Harmless)
+        write::nodes::forget(&self.database, owner)
+            .await
+            .or_lost(Lost::Harmless)
     }
 
     async fn heads(&self, runs: &[RunId]) -> Result<Vec<Head>, StoreError> {

@@ -23,7 +23,11 @@ fn stores(database: &Database, count: usize, pool_size: usize) -> Vec<AnyStore> 
     let url = database.url();
     // The machine may be busy with other tests.
     let answer_timeout = std::time::Duration::from_secs(60);
-    let options = Options { pool_size, answer_timeout, ..support::options() };
+    let options = Options {
+        pool_size,
+        answer_timeout,
+        ..support::options()
+    };
     let open = || support::wait(PostgresStore::open(&url, options.clone())).expect("the store opens");
     (0..count).map(|_| Arc::new(open()) as AnyStore).collect()
 }
@@ -62,12 +66,19 @@ async fn of_32_claimers_each_of_100_000_ready_steps_gets_to_exactly_one() {
         });
     }
     let taken = claimers.join_all().await;
-    let more = stores[0].queued(&["work".to_owned()], claim_of(u64::MAX, 0, LATER), 1000).await.unwrap();
+    let more = stores[0]
+        .queued(&["work".to_owned()], claim_of(u64::MAX, 0, LATER), 1000)
+        .await
+        .unwrap();
     assert_eq!(more, []);
     let busy = taken.iter().filter(|taken| !taken.is_empty()).count();
     let all: Vec<_> = taken.into_iter().flatten().collect();
     assert_eq!(all.len(), (RUNS * u64::from(STEPS)) as usize);
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "some were taken twice");
+    assert_eq!(
+        all.iter().collect::<BTreeSet<_>>().len(),
+        all.len(),
+        "some were taken twice"
+    );
     assert!(busy > 16, "only {busy} claimers got any");
 }
 
@@ -104,10 +115,21 @@ async fn claimers_that_take_away_what_they_claimed_do_each_step_once() {
 async fn take_away(store: &AnyStore, owner: u64, run: quintet_core::id::RunId, node: u32) {
     loop {
         let row = store.run("default", run).await.unwrap().unwrap();
-        let write = RunWrite { expected: row.version, row, events: "[]".to_owned(), queue: Vec::new() };
+        let write = RunWrite {
+            expected: row.version,
+            row,
+            events: "[]".to_owned(),
+            queue: Vec::new(),
+        };
         let next = write.next().remove(node);
         let meta = quintet_core::event::Meta { at: Time(10), owner };
-        let results = store.commit(Commit { meta, units: vec![unit([next])] }).await.unwrap();
+        let results = store
+            .commit(Commit {
+                meta,
+                units: vec![unit([next])],
+            })
+            .await
+            .unwrap();
         if results == [quintet_store::UnitResult::Applied] {
             return;
         }
@@ -161,7 +183,10 @@ async fn runs_with_attempts_are_listed_unless_all_their_holders_live() {
     let by = async |owner, write: RunWrite| {
         let meta = quintet_core::event::Meta { at: Time(10), owner };
         let units = vec![unit([write])];
-        assert_eq!(store.commit(Commit { meta, units }).await.unwrap(), [quintet_store::UnitResult::Applied]);
+        assert_eq!(
+            store.commit(Commit { meta, units }).await.unwrap(),
+            [quintet_store::UnitResult::Applied]
+        );
     };
     let claims = |write: RunWrite, claims| write.with(|row| row.claims = claims);
     for (number, owner) in [(1, 7), (2, 8), (3, 7), (4, u64::MAX)] {
@@ -193,7 +218,9 @@ async fn messages_of_one_key_leave_in_order_and_once_whoever_writes_and_delivers
         tasks.spawn(async move {
             for number in 0..MESSAGES {
                 let own = (0..STREAMS).filter(|stream| stream % 4 == writer);
-                let units: Vec<Unit> = own.map(|stream| message("h", &stream.to_string(), &number.to_string())).collect();
+                let units: Vec<Unit> = own
+                    .map(|stream| message("h", &stream.to_string(), &number.to_string()))
+                    .collect();
                 let _ = commit_at(&store, 10, units).await;
             }
             Vec::new()
@@ -207,7 +234,10 @@ async fn messages_of_one_key_leave_in_order_and_once_whoever_writes_and_delivers
             while delivered.load(Ordering::SeqCst) < STREAMS * MESSAGES {
                 let due = store.outbox_due(claim_of(owner, 20, LATER), 7).await.unwrap();
                 let ids: Vec<i64> = due.iter().map(|entry| entry.id).collect();
-                sent.extend(due.iter().map(|entry| (entry.key.to_string(), entry.body.parse().unwrap())));
+                sent.extend(
+                    due.iter()
+                        .map(|entry| (entry.key.to_string(), entry.body.parse().unwrap())),
+                );
                 store.outbox_delivered(&ids).await.unwrap();
                 delivered.fetch_add(ids.len() as u64, Ordering::SeqCst);
             }
@@ -219,20 +249,62 @@ async fn messages_of_one_key_leave_in_order_and_once_whoever_writes_and_delivers
     all.into_iter().for_each(|sent| *times.entry(sent).or_default() += 1);
     assert_eq!(times.len() as u64, STREAMS * MESSAGES);
     assert!(times.values().all(|times| *times == 1), "some were sent twice");
-    assert_eq!(database.psql("SELECT count(*) FROM quintet.outbox_streams").unwrap().trim(), "0");
+    assert_eq!(
+        database
+            .psql("SELECT count(*) FROM quintet.outbox_streams")
+            .unwrap()
+            .trim(),
+        "0"
+    );
 }
 
 #[tokio::test]
 async fn a_message_that_another_node_took_is_not_shown_and_what_follows_it_waits() {
     let (_database, store) = one();
-    let _ = commit_at(&store, 10, vec![message("h", "k", "1"), message("h", "k", "2"), message("h", "l", "3")]).await;
+    let _ = commit_at(
+        &store,
+        10,
+        vec![message("h", "k", "1"), message("h", "k", "2"), message("h", "l", "3")],
+    )
+    .await;
     let due = async |owner, now, limit| store.outbox_due(claim_of(owner, now, now + 100), limit).await.unwrap();
     let first = due(1, 20, 1).await;
     assert_eq!(first[0].body, "1");
-    assert_eq!(due(2, 20, 10).await.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["3"]);
-    store.outbox_failed(first[0].id, "refused", Some(Time(30))).await.unwrap();
-    assert_eq!(due(2, 30, 10).await.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["3", "1"]);
+    assert_eq!(
+        due(2, 20, 10)
+            .await
+            .iter()
+            .map(|entry| &*entry.body)
+            .collect::<Vec<_>>(),
+        ["3"]
+    );
+    store
+        .outbox_failed(first[0].id, "refused", Some(Time(30)))
+        .await
+        .unwrap();
+    assert_eq!(
+        due(2, 30, 10)
+            .await
+            .iter()
+            .map(|entry| &*entry.body)
+            .collect::<Vec<_>>(),
+        ["3", "1"]
+    );
     store.outbox_delivered(&[first[0].id]).await.unwrap();
-    assert_eq!(due(1, 30, 10).await.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2"]);
-    assert_eq!(due(3, 130, 10).await.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2", "3"]);
+    assert_eq!(
+        due(1, 30, 10)
+            .await
+            .iter()
+            .map(|entry| &*entry.body)
+            .collect::<Vec<_>>(),
+        ["2"]
+    );
+    assert_eq!(
+        due(3, 130, 10)
+            .await
+            .iter()
+            .map(|entry| &*entry.body)
+            .collect::<Vec<_>>(),
+        ["2", "3"]
+    );
 }

@@ -40,7 +40,10 @@ impl Place {
     async fn cost(&self, units: Vec<Unit>) -> Counters {
         let before = self.store.counters();
         let results = commit_at(&self.any, 10, units).await;
-        assert!(results.iter().all(|result| *result == UnitResult::Applied), "{results:?}");
+        assert!(
+            results.iter().all(|result| *result == UnitResult::Applied),
+            "{results:?}"
+        );
         let after = self.store.counters();
         Counters {
             commits: after.commits - before.commits,
@@ -75,7 +78,11 @@ async fn a_usual_commit_is_one_round_trip_whatever_its_size() {
     assert_eq!(place.cost(each(&starts)).await, fast(1, 200));
     let moves: Vec<RunWrite> = starts.iter().map(RunWrite::next).collect();
     assert_eq!(place.cost(each(&moves)).await, fast(1, 200));
-    let more = moves.iter().map(RunWrite::next).chain((101..=200).map(start)).collect::<Vec<_>>();
+    let more = moves
+        .iter()
+        .map(RunWrite::next)
+        .chain((101..=200).map(start))
+        .collect::<Vec<_>>();
     assert_eq!(place.cost(each(&more)).await, fast(2, 400));
 }
 
@@ -83,7 +90,10 @@ async fn a_usual_commit_is_one_round_trip_whatever_its_size() {
 async fn what_a_start_or_a_move_brings_along_costs_no_further_round_trip() {
     let place = place();
     apply(&place.any, start(1000)).await;
-    let plan = PlanWrite { digest: digest(7), spec: "{}".into() };
+    let plan = PlanWrite {
+        digest: digest(7),
+        spec: "{}".into(),
+    };
     let notice = NoticeWrite { owner: 9, run: id(1) };
     let begin = Unit {
         idempotency: Some(key("k", "answer")),
@@ -108,7 +118,10 @@ async fn what_is_unusual_goes_the_long_way_of_two_round_trips() {
         // Two runs of which one is moved, one run twice, a move that is remembered, and nothing but a message.
         vec![unit([start(1).next(), start(4)])],
         vec![unit([start(2).next()]), unit([start(2).next().next()])],
-        vec![Unit { idempotency: Some(key("k", "answer")), ..unit([start(3).next()]) }],
+        vec![Unit {
+            idempotency: Some(key("k", "answer")),
+            ..unit([start(3).next()])
+        }],
         vec![message("hooks", "k", "alone")],
     ];
     for units in unusual {
@@ -122,8 +135,13 @@ async fn random_commands_go_both_ways() {
     let place = place();
     let model = Fixture::new(MemoryStore::new());
     differential::compare(model.store.clone(), place.any.clone(), 7, 300).await;
-    let Counters { commits, long_commits, .. } = place.store.counters();
-    assert!(long_commits > 20 && commits - long_commits > 5, "{long_commits} of {commits} went the long way");
+    let Counters {
+        commits, long_commits, ..
+    } = place.store.counters();
+    assert!(
+        long_commits > 20 && commits - long_commits > 5,
+        "{long_commits} of {commits} went the long way"
+    );
 }
 
 /// Commits that can all go the fast way, as an engine under load makes them: some of their units fit, some do not.
@@ -149,17 +167,35 @@ impl Usual {
         // Not in the order of the runs.
         let turn = self.below(units.len() as u64 + 1) as usize;
         units.rotate_left(turn);
-        Commit { meta: Meta { at: Time(self.now), owner: 1 + self.random.below(2) }, units }
+        Commit {
+            meta: Meta {
+                at: Time(self.now),
+                owner: 1 + self.random.below(2),
+            },
+            units,
+        }
     }
 
     fn unit(&mut self, number: u64) -> Unit {
         let known = self.versions[number as usize];
-        let expected = if self.below(10) == 0 { known.saturating_sub(1).max(1) } else { known };
-        let mut unit = if expected == 0 { self.start(number) } else { unit([self.moved(number, expected)]) };
+        let expected = if self.below(10) == 0 {
+            known.saturating_sub(1).max(1)
+        } else {
+            known
+        };
+        let mut unit = if expected == 0 {
+            self.start(number)
+        } else {
+            unit([self.moved(number, expected)])
+        };
         for _ in 0..self.below(3) {
             let write = &mut unit.runs[0];
             let node = self.random.below(4) as u32;
-            *write = if self.random.below(2) == 0 { write.clone().put(node, "a") } else { write.clone().remove(node) };
+            *write = if self.random.below(2) == 0 {
+                write.clone().put(node, "a")
+            } else {
+                write.clone().remove(node)
+            };
         }
         for _ in 0..self.below(3) {
             let stream = self.below(3).to_string();
@@ -170,8 +206,15 @@ impl Usual {
     }
 
     fn start(&mut self, number: u64) -> Unit {
-        let plan = PlanWrite { digest: digest(number as u8), spec: number.to_string().into() };
-        let pin = WorkflowPin { namespace: DEFAULT.into(), id: "w".into(), version: 1 + self.below(4) as u32 / 3 };
+        let plan = PlanWrite {
+            digest: digest(number as u8),
+            spec: number.to_string().into(),
+        };
+        let pin = WorkflowPin {
+            namespace: DEFAULT.into(),
+            id: "w".into(),
+            version: 1 + self.below(4) as u32 / 3,
+        };
         let key = IdempotencyWrite {
             expires_at: Time(self.now + self.below(60) as i64),
             ..key(&self.below(12).to_string(), &number.to_string())
@@ -185,17 +228,28 @@ impl Usual {
     }
 
     fn moved(&mut self, number: u64, expected: u64) -> RunWrite {
-        let mut write = RunWrite { expected, ..start(number) };
+        let mut write = RunWrite {
+            expected,
+            ..start(number)
+        };
         let ends = self.below(4) == 0;
         write.row.version = expected + 1;
-        write.row.status = if ends { RunStatus::Error } else { RunStatus::WaitingForRetry };
+        write.row.status = if ends {
+            RunStatus::Error
+        } else {
+            RunStatus::WaitingForRetry
+        };
         write.row.finished_at = ends.then_some(Time(self.now));
         write.row.updated_at = Time(self.now);
         write
     }
 
     fn learn(&mut self, commit: &Commit, results: &[UnitResult]) {
-        let applied = commit.units.iter().zip(results).filter(|(_, result)| **result == UnitResult::Applied);
+        let applied = commit
+            .units
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| **result == UnitResult::Applied);
         for write in applied.flat_map(|(unit, _)| &unit.runs) {
             self.versions[write.row.id.bits() as usize] = write.row.version;
         }
@@ -220,23 +274,39 @@ async fn on_the_fast_way_everything_is_answered_as_the_model_does() {
         for store in [&model, &place.any] {
             store.put_workflow(workflow.clone()).await.unwrap();
         }
-        let mut usual = Usual { random: Random::new(seed), now: 10, versions: [0; 40] };
+        let mut usual = Usual {
+            random: Random::new(seed),
+            now: 10,
+            versions: [0; 40],
+        };
         for _ in 0..60 {
             let commit = usual.commit();
             let expected = model.commit(commit.clone()).await.unwrap();
-            assert_eq!(place.any.commit(commit.clone()).await.unwrap(), expected, "seed {seed}: {commit:?}");
+            assert_eq!(
+                place.any.commit(commit.clone()).await.unwrap(),
+                expected,
+                "seed {seed}: {commit:?}"
+            );
             usual.learn(&commit, &expected);
             same_messages(&model, &place.any, usual.now).await;
         }
         same_state(&model, &place.any).await;
-        let Counters { commits, long_commits, .. } = place.store.counters();
-        assert!(commits > 40 && long_commits <= 2, "{long_commits} of {commits} went the long way");
+        let Counters {
+            commits, long_commits, ..
+        } = place.store.counters();
+        assert!(
+            commits > 40 && long_commits <= 2,
+            "{long_commits} of {commits} went the long way"
+        );
     }
 }
 
 /// Delivers some of what is due.
 async fn same_messages(model: &AnyStore, store: &AnyStore, now: i64) {
-    let (left, right) = (model.outbox_due(claim(now), 2).await.unwrap(), store.outbox_due(claim(now), 2).await.unwrap());
+    let (left, right) = (
+        model.outbox_due(claim(now), 2).await.unwrap(),
+        store.outbox_due(claim(now), 2).await.unwrap(),
+    );
     let bodies = |due: &[OutboxEntry]| due.iter().map(|entry| entry.body.clone()).collect::<Vec<_>>();
     assert_eq!(bodies(&left), bodies(&right));
     for (store, due) in [(model, left), (store, right)] {
@@ -247,7 +317,10 @@ async fn same_messages(model: &AnyStore, store: &AnyStore, now: i64) {
 
 async fn same_state(model: &AnyStore, store: &AnyStore) {
     for number in 0..40 {
-        let (left, right) = (model.load(DEFAULT, id(number)).await.unwrap(), store.load(DEFAULT, id(number)).await.unwrap());
+        let (left, right) = (
+            model.load(DEFAULT, id(number)).await.unwrap(),
+            store.load(DEFAULT, id(number)).await.unwrap(),
+        );
         let parts = |run: Option<StoredRun>| run.map(|run| (run.row, run.commits));
         assert_eq!(parts(left), parts(right));
         let plan = digest(number as u8);
@@ -255,7 +328,12 @@ async fn same_state(model: &AnyStore, store: &AnyStore) {
     }
     assert_eq!(queued(model, &["a"], 1000).await, queued(store, &["a"], 1000).await);
     for name in 0..12 {
-        let found = async |store: &AnyStore| store.idempotency(DEFAULT, "start", &name.to_string(), Time(0)).await.unwrap();
+        let found = async |store: &AnyStore| {
+            store
+                .idempotency(DEFAULT, "start", &name.to_string(), Time(0))
+                .await
+                .unwrap()
+        };
         assert_eq!(found(model).await, found(store).await);
     }
 }
@@ -266,8 +344,14 @@ async fn a_start_that_exists_is_told_apart_from_the_others_of_its_commit() {
     apply_all(&place.any, [start(1), start(5)]).await;
     let units = vec![unit([start(2)]), unit([start(1)]), unit([start(5).next()])];
     let results = commit_at(&place.any, 10, units).await;
-    assert_eq!(results, [UnitResult::Applied, UnitResult::Conflict(id(1)), UnitResult::Applied]);
-    assert_eq!((row(&place.any, 2).await.version, row(&place.any, 5).await.version), (1, 2));
+    assert_eq!(
+        results,
+        [UnitResult::Applied, UnitResult::Conflict(id(1)), UnitResult::Applied]
+    );
+    assert_eq!(
+        (row(&place.any, 2).await.version, row(&place.any, 5).await.version),
+        (1, 2)
+    );
 }
 
 #[tokio::test]
@@ -276,7 +360,11 @@ async fn the_usual_move_touches_no_index() {
     let first = start(1).waking(50).with(|row| row.workflow = "w".into());
     let mut write = apply(&place.any, first).await;
     for number in 0..20 {
-        let status = if number % 2 == 0 { RunStatus::WaitingForRetry } else { RunStatus::StepsInProcess };
+        let status = if number % 2 == 0 {
+            RunStatus::WaitingForRetry
+        } else {
+            RunStatus::StepsInProcess
+        };
         write = apply(
             &place.any,
             write.next().waking(60 + number).with(|row| {
@@ -308,14 +396,24 @@ async fn a_partition_that_somebody_dropped_is_made_again() {
     }
     place.database.psql("DROP TABLE quintet.history_d0000000").unwrap();
     let both = unit([start(4), start(5)]);
-    assert_eq!(commit_at(&place.any, 10, vec![both, message("h", "k", "1")]).await.len(), 2);
-    assert_eq!(place.store.load(DEFAULT, id(5)).await.unwrap().unwrap().commits.len(), 1);
+    assert_eq!(
+        commit_at(&place.any, 10, vec![both, message("h", "k", "1")])
+            .await
+            .len(),
+        2
+    );
+    assert_eq!(
+        place.store.load(DEFAULT, id(5)).await.unwrap().unwrap().commits.len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn writers_of_the_same_runs_in_any_order_block_each_other_never() {
     let database = support::database();
-    let stores: Vec<AnyStore> = (0..4).map(|_| Arc::new(support::open(&database.url())) as AnyStore).collect();
+    let stores: Vec<AnyStore> = (0..4)
+        .map(|_| Arc::new(support::open(&database.url())) as AnyStore)
+        .collect();
     let runs: Vec<RunWrite> = (1..=50).map(start).collect();
     apply_all(&stores[0], runs.clone()).await;
     let mut tasks = tokio::task::JoinSet::new();

@@ -17,14 +17,24 @@ fn refusal(url: &str) -> String {
 fn an_empty_database_becomes_a_store_that_is_found_again() {
     let database = support::server().fresh_database().unwrap();
     let url = database.url();
-    assert_eq!(wait(PostgresStore::schema_version(&url, &support::options())).unwrap(), None);
+    assert_eq!(
+        wait(PostgresStore::schema_version(&url, &support::options())).unwrap(),
+        None
+    );
     let store = support::open(&url);
     wait(store.close()).unwrap();
-    assert_eq!(wait(PostgresStore::schema_version(&url, &support::options())).unwrap(), Some(SCHEMA));
+    assert_eq!(
+        wait(PostgresStore::schema_version(&url, &support::options())).unwrap(),
+        Some(SCHEMA)
+    );
     let again = support::open(&url);
     let status = wait(again.status()).unwrap();
     assert_eq!((&*status.kind, status.schema), ("postgres", SCHEMA));
-    assert!(status.durability.starts_with("PostgreSQL ") && status.durability.ends_with('.'), "{}", status.durability);
+    assert!(
+        status.durability.starts_with("PostgreSQL ") && status.durability.ends_with('.'),
+        "{}",
+        status.durability
+    );
     assert!(status.bytes.is_some_and(|bytes| bytes > 8192));
 }
 
@@ -32,9 +42,16 @@ fn an_empty_database_becomes_a_store_that_is_found_again() {
 fn a_newer_schema_is_refused_and_asked_for_without_a_change() {
     let database = support::database();
     let newer = SCHEMA + 1;
-    database.psql(&format!("INSERT INTO quintet.migrations (number, name) VALUES ({newer}, 'later')")).unwrap();
+    database
+        .psql(&format!(
+            "INSERT INTO quintet.migrations (number, name) VALUES ({newer}, 'later')"
+        ))
+        .unwrap();
     let sentence = refusal(&database.url());
-    assert!(sentence.contains(&format!("schema version {newer}")) && sentence.contains("newer"), "{sentence}");
+    assert!(
+        sentence.contains(&format!("schema version {newer}")) && sentence.contains("newer"),
+        "{sentence}"
+    );
     let found = wait(PostgresStore::schema_version(&database.url(), &support::options())).unwrap();
     assert_eq!(found, Some(newer));
 }
@@ -53,7 +70,9 @@ fn a_database_of_another_encoding_is_refused() {
     let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
     server.psql("postgres", &create).unwrap();
     let sentence = refusal(&server.url(&name));
-    server.psql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+    server
+        .psql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"))
+        .unwrap();
     assert!(sentence.contains("LATIN1") && sentence.contains("UTF8"), "{sentence}");
 }
 
@@ -62,7 +81,10 @@ fn where_no_server_is_the_store_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let opened = wait(PostgresStore::open(&format!("postgres://me@127.0.0.1:{port}/db"), support::options()));
+    let opened = wait(PostgresStore::open(
+        &format!("postgres://me@127.0.0.1:{port}/db"),
+        support::options(),
+    ));
     assert!(matches!(opened.err(), Some(StoreError::Unavailable(_))));
 }
 
@@ -73,5 +95,8 @@ fn a_backup_is_left_to_the_tools_of_postgres() {
     let Err(StoreError::Refused(sentence)) = wait(store.backup(std::path::Path::new("never-written"))) else {
         panic!("a backup is refused")
     };
-    assert!(sentence.contains("pg_dump") && sentence.contains("pg_basebackup"), "{sentence}");
+    assert!(
+        sentence.contains("pg_dump") && sentence.contains("pg_basebackup"),
+        "{sentence}"
+    );
 }

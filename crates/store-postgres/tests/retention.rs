@@ -5,8 +5,8 @@ mod support;
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::time::Time;
-use quintet_store::conformance::support::{AnyStore, DEFAULT, apply, apply_all, start};
 use quintet_store::RunWrite;
+use quintet_store::conformance::support::{AnyStore, DEFAULT, apply, apply_all, start};
 use quintet_testkit::postgres::Database;
 
 const DAY_MS: i64 = 86_400_000;
@@ -18,12 +18,22 @@ fn place() -> (Database, AnyStore) {
 }
 
 fn partitions(database: &Database) -> Vec<String> {
-    let names = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'quintet.history'::regclass ORDER BY 1";
-    database.psql(names).unwrap().lines().map(|name| name.trim_start_matches("quintet.").to_owned()).collect()
+    let names =
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'quintet.history'::regclass ORDER BY 1";
+    database
+        .psql(names)
+        .unwrap()
+        .lines()
+        .map(|name| name.trim_start_matches("quintet.").to_owned())
+        .collect()
 }
 
 fn rows(database: &Database, day: u64) -> String {
-    database.psql(&format!("SELECT count(*) FROM quintet.history_d{day:07}")).unwrap().trim().to_owned()
+    database
+        .psql(&format!("SELECT count(*) FROM quintet.history_d{day:07}"))
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 fn at(day: i64, ms: i64) -> Time {
@@ -62,7 +72,13 @@ async fn a_day_that_is_over_goes_whole_and_its_histories_are_not_deleted_one_by_
     // Only a part of the day at first: its histories stay where they are, and are not to be seen.
     assert_eq!(store.prune(at(12, 0), at(12, 0), 20).await.unwrap(), 20);
     assert_eq!(rows(&database, 10), "60");
-    assert!(store.commits(DEFAULT, of(10, 1).row.id, 0, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .commits(DEFAULT, of(10, 1).row.id, 0, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(store.load(DEFAULT, of(10, 1).row.id).await.unwrap().is_none());
     assert_eq!(store.prune(at(12, 0), at(12, 0), 20).await.unwrap(), 10);
     let left = partitions(&database);
@@ -92,7 +108,10 @@ async fn an_id_that_was_used_before_its_day_went_can_be_used_again() {
     ended(&store, 10, 1..=2, 10).await;
     assert_eq!(store.prune(at(12, 0), at(12, 0), 1).await.unwrap(), 1);
     let again = apply(&store, of(10, 1)).await;
-    assert_eq!(store.load(DEFAULT, again.row.id).await.unwrap().unwrap().commits.len(), 1);
+    assert_eq!(
+        store.load(DEFAULT, again.row.id).await.unwrap().unwrap().commits.len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -112,11 +131,16 @@ async fn other_nodes_find_out_that_a_day_went() {
 async fn a_partition_in_use_is_left_for_the_next_time() {
     let (database, store) = place();
     ended(&store, 10, 1..=3, 10).await;
-    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
     let mut reader = tokio::task::JoinSet::new();
     reader.spawn(connection);
     // As pg_dump does, for hours.
-    client.batch_execute("BEGIN; SELECT count(*) FROM quintet.history").await.unwrap();
+    client
+        .batch_execute("BEGIN; SELECT count(*) FROM quintet.history")
+        .await
+        .unwrap();
     assert_eq!(store.prune(at(12, 0), at(12, 0), 100).await.unwrap(), 3);
     assert!(partitions(&database).contains(&"history_d0000010".to_owned()));
     apply(&store, of(20, 1)).await;

@@ -70,9 +70,10 @@ pub fn torment(binary: &Path, plan: &Plan, progress: impl Fn(u32, &str)) -> anyh
         journal: &journal,
         sink: &sink,
         patience: PATIENCE,
+        longest_wait: None,
         readers: 1,
     };
-    let (account, _) = books.settle(&mut Ends::new())?;
+    let account = books.settle(&mut Ends::new())?;
     anyhow::ensure!(server.terminate()? == Some(0), "the server does not end cleanly");
     let log = std::fs::read_to_string(dir.path().join("server.log"))?;
     anyhow::ensure!(!log.contains("panicked"), "the server panicked:\n{log}");

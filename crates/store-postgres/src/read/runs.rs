@@ -32,7 +32,9 @@ pub async fn load(database: &Database, namespace: &str, id: RunId) -> Result<Opt
     match found {
         Some(run) if !is_complete(&run) => {
             let (version, found) = (run.row.version, run.commits.len());
-            Err(corrupt(format!("{id} is at version {version} but its history has {found} entries")))
+            Err(corrupt(format!(
+                "{id} is at version {version} but its history has {found} entries"
+            )))
         }
         found => Ok(found),
     }
@@ -147,7 +149,10 @@ impl List<'_> {
         if self.filter.statuses.is_empty() {
             return -1;
         }
-        self.filter.statuses.iter().fold(0, |mask, status| mask | 1 << status.number())
+        self.filter
+            .statuses
+            .iter()
+            .fold(0, |mask, status| mask | 1 << status.number())
     }
 
     /// Runs in states that few are in: unfinished ones, and each bad end by itself, because the index is in order of
@@ -174,18 +179,15 @@ pub async fn next_wake(database: &Database) -> Result<Option<Time>> {
     answer.rows.first().map(|row| codec::time(row, 0)).transpose()
 }
 
-pub async fn claimed(
-    database: &Database,
-    alive: &[u64],
-    after: Option<RunId>,
-    limit: usize,
-) -> Result<Vec<DueRun>> {
+pub async fn claimed(database: &Database, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>> {
     let Some(from) = after.map_or(Some(0), |after| after.bits().checked_add(1)) else {
         return Ok(Vec::new());
     };
     let alive: Vec<i64> = alive.iter().map(|owner| owner.cast_signed()).collect();
     let from = Uuid(RunId::from_bits(from));
-    let answer = database.read(&sql::RUNS_CLAIMED, &[&alive, &from, &sql_limit(limit)]).await?;
+    let answer = database
+        .read(&sql::RUNS_CLAIMED, &[&alive, &from, &sql_limit(limit)])
+        .await?;
     codec::all(&answer.rows, codec::due_run)
 }
 

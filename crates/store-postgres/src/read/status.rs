@@ -1,5 +1,7 @@
 //! Figures for operators, and what the server's settings mean for an acknowledged commit.
 
+use std::time::Duration;
+
 use quintet_core::machine::RunStatus;
 use quintet_store::StoreStatus;
 use tokio_postgres::Row;
@@ -10,9 +12,14 @@ use crate::migrate::SCHEMA;
 use crate::session::{COMMIT, Database, Step};
 use crate::sql;
 
-/// Counts need every row: the way through an index, which statements are told to take, is the longer one.
-pub const COUNTING: Step<'static> =
-    Step::Plain("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on");
+/// Counts need every row: the way through an index, which statements are told to take, is the longer one. And it takes
+/// its time on a large store.
+pub const COUNTING: Step<'static> = Step::Plain(
+    "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on; \
+     SET LOCAL statement_timeout = '5min'",
+);
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn status(database: &Database) -> Result<StoreStatus> {
     let of = |statement| Step::Run(statement, Vec::new());
@@ -25,7 +32,7 @@ pub async fn status(database: &Database) -> Result<StoreStatus> {
         of(&sql::STATUS_SETTINGS),
         COMMIT,
     ];
-    let answers = database.flight(&steps).await?;
+    let answers = database.session().await?.with_patience(PATIENCE).flight(&steps).await?;
     let (queue, messages, bytes) = (answers[2].single()?, answers[3].single()?, answers[4].single()?);
     let settings = Settings::read(answers[5].single()?)?;
     Ok(StoreStatus {
@@ -80,7 +87,13 @@ impl Settings {
     }
 
     fn durability(&self) -> String {
-        let Self { version, fsync, full_page_writes, synchronous_commit, .. } = self;
+        let Self {
+            version,
+            fsync,
+            full_page_writes,
+            synchronous_commit,
+            ..
+        } = self;
         let settings = format!(
             "PostgreSQL {version}, fsync={fsync}, full_page_writes={full_page_writes}, \
              synchronous_commit={synchronous_commit}"

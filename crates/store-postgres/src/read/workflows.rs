@@ -10,7 +10,9 @@ use crate::session::Database;
 use crate::sql;
 
 pub async fn get(database: &Database, namespace: &str, id: &str) -> Result<Option<WorkflowRow>> {
-    let answer = database.read(&sql::WORKFLOWS_GET, &[&Text(namespace), &Text(id)]).await?;
+    let answer = database
+        .read(&sql::WORKFLOWS_GET, &[&Text(namespace), &Text(id)])
+        .await?;
     answer.rows.first().map(codec::workflow).transpose()
 }
 
@@ -23,7 +25,9 @@ pub async fn list(database: &Database, namespace: &str, after: Option<&str>, lim
 }
 
 pub async fn versions(database: &Database, namespace: &str, id: &str) -> Result<Vec<WorkflowVersionRow>> {
-    let answer = database.read(&sql::WORKFLOWS_VERSIONS, &[&Text(namespace), &Text(id)]).await?;
+    let answer = database
+        .read(&sql::WORKFLOWS_VERSIONS, &[&Text(namespace), &Text(id)])
+        .await?;
     codec::all(&answer.rows, codec::workflow_version)
 }
 

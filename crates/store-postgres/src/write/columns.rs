@@ -116,7 +116,13 @@ impl<'a> Changes<'a> {
     pub fn add(&mut self, place: i64, write: &'a RunWrite) {
         for change in &write.queue {
             let (node, entry) = match change {
-                QueueChange::Put { node, action } => (*node, Some(Entry { action, row: &write.row })),
+                QueueChange::Put { node, action } => (
+                    *node,
+                    Some(Entry {
+                        action,
+                        row: &write.row,
+                    }),
+                ),
                 QueueChange::Remove { node } => (*node, None),
             };
             self.0.insert((write.row.id, node), (place, entry));
@@ -165,7 +171,14 @@ impl<'a> Puts<'a> {
 
     /// The first is the place, which only the fast way needs.
     pub fn params(&self) -> [Param<'_>; 6] {
-        [&self.place, &self.run, &self.node, &self.action, &self.rank, &self.namespace]
+        [
+            &self.place,
+            &self.run,
+            &self.node,
+            &self.action,
+            &self.rank,
+            &self.namespace,
+        ]
     }
 }
 
@@ -266,16 +279,20 @@ impl<'a> Keys<'a> {
         self.expires_at.push(key.map(|key| key.expires_at.0));
     }
 
+    /// Whether no unit has one.
     pub fn is_empty(&self) -> bool {
-        self.key.is_empty()
-    }
-
-    pub fn len(&self) -> usize {
-        self.key.iter().flatten().count()
+        self.key.iter().all(Option::is_none)
     }
 
     pub fn params(&self) -> [Param<'_>; 6] {
-        [&self.namespace, &self.scope, &self.key, &self.request, &self.answer, &self.expires_at]
+        [
+            &self.namespace,
+            &self.scope,
+            &self.key,
+            &self.request,
+            &self.answer,
+            &self.expires_at,
+        ]
     }
 }
 

@@ -18,7 +18,9 @@ const TRIES: usize = 3;
 /// Applies a batch; on an error nothing of it was applied, except with [`StoreError::Unknown`].
 pub async fn commit(database: &Database, days: &Days, commit: Commit) -> Result<Vec<UnitResult>, StoreError> {
     commit.check()?;
-    prepare(database, days, &commit).await.map_err(|fault| fault.into_store(Lost::Harmless))?;
+    prepare(database, days, &commit)
+        .await
+        .map_err(|fault| fault.into_store(Lost::Harmless))?;
     let mut tries = 1;
     loop {
         match apply(database, &commit).await {
@@ -51,7 +53,11 @@ async fn remake(database: &Database, days: &Days, commit: &Commit) -> Result<()>
 }
 
 fn days_of(commit: &Commit) -> impl Iterator<Item = Day> + '_ {
-    commit.units.iter().flat_map(|unit| &unit.runs).map(|write| Day::of(write.row.id))
+    commit
+        .units
+        .iter()
+        .flat_map(|unit| &unit.runs)
+        .map(|write| Day::of(write.row.id))
 }
 
 async fn apply(database: &Database, commit: &Commit) -> Result<Vec<UnitResult>> {
@@ -80,5 +86,8 @@ async fn settle(database: &Database, commit: &Commit, results: Vec<Option<UnitRe
     let rest = long::commit(database, &rest).await;
     let rest = rest.map_err(|fault| Fault::Store(StoreError::Unknown(fault.to_string())))?;
     let mut rest = rest.into_iter();
-    Ok(results.into_iter().filter_map(|result| result.or_else(|| rest.next())).collect())
+    Ok(results
+        .into_iter()
+        .filter_map(|result| result.or_else(|| rest.next()))
+        .collect())
 }

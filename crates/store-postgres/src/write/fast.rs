@@ -97,7 +97,9 @@ impl<'a> Plan<'a> {
         // In the order of the units: messages get their numbers in it.
         for (unit, place) in units {
             unit.runs.iter().for_each(|write| plan.changes.add(place, write));
-            unit.outbox.iter().for_each(|message| plan.messages.push(place, message));
+            unit.outbox
+                .iter()
+                .for_each(|message| plan.messages.push(place, message));
             unit.notices.iter().for_each(|notice| plan.notices.push(place, *notice));
         }
         plan
@@ -150,7 +152,7 @@ impl<'a> Plan<'a> {
     /// Whether there is nothing but runs, each in a unit of its own.
     fn is_plain(&self) -> bool {
         self.starts.len() == self.unit_place.len()
-            && self.keys.len() == 0
+            && self.keys.is_empty()
             && self.changes.is_empty()
             && self.messages.len() == 0
             && self.notices.len() == 0
@@ -160,9 +162,19 @@ impl<'a> Plan<'a> {
     /// Applies the commit. What to say of a unit that was left out is asked afterwards, if there is one; `None` of one that
     /// by then could be applied.
     pub async fn run(&self, database: &Database) -> Result<Vec<Option<UnitResult>>> {
-        let applied = if self.is_plain() { self.send_plain(database).await? } else { self.send_all(database).await? };
+        let applied = if self.is_plain() {
+            self.send_plain(database).await?
+        } else {
+            self.send_all(database).await?
+        };
         let mut results: Vec<Option<UnitResult>> = vec![None; self.commit.units.len()];
-        for (unit, result) in self.commit.units.iter().zip(&mut results).filter(|(unit, _)| is_move(unit)) {
+        for (unit, result) in self
+            .commit
+            .units
+            .iter()
+            .zip(&mut results)
+            .filter(|(unit, _)| is_move(unit))
+        {
             *result = Some(UnitResult::Conflict(unit.runs[0].row.id));
         }
         let mut written = 0;
@@ -183,12 +195,18 @@ impl<'a> Plan<'a> {
         starts.extend(self.starts.params());
         starts.extend([&self.start_events as Param<'_>, &self.start_pin]);
         starts.extend(self.pins.params());
-        let (moves, starts) = (Step::Run(&sql::COMMIT_MOVE, moves), Step::Run(&sql::COMMIT_START, starts));
+        let (moves, starts) = (
+            Step::Run(&sql::COMMIT_MOVE, moves),
+            Step::Run(&sql::COMMIT_START, starts),
+        );
         let (steps, places) = match (self.moves.is_empty(), self.starts.is_empty()) {
             (true, true) => return Ok(Vec::new()),
             (false, true) => (vec![moves], vec![&self.move_place]),
             (true, false) => (vec![starts], vec![&self.start_place]),
-            (false, false) => (vec![BEGIN, moves, starts, COMMIT], vec![&self.move_place, &self.start_place]),
+            (false, false) => (
+                vec![BEGIN, moves, starts, COMMIT],
+                vec![&self.move_place, &self.start_place],
+            ),
         };
         let answers = database.flight(&steps).await?;
         let mut applied = Vec::new();
@@ -213,7 +231,12 @@ impl<'a> Plan<'a> {
         params.extend(removals.params());
         params.extend(self.messages.params());
         params.extend(self.notices.params());
-        params.extend([&self.digests as Param<'_>, &self.specs, &self.plan_place, &self.plan_digest]);
+        params.extend([
+            &self.digests as Param<'_>,
+            &self.specs,
+            &self.plan_place,
+            &self.plan_digest,
+        ]);
         numbers(&database.run(&sql::COMMIT_ALL, &params).await?)
     }
 
@@ -235,7 +258,10 @@ impl<'a> Plan<'a> {
             pins.push(&pin.namespace, &pin.id, pin.version);
         }
         let steps = [
-            Step::Run(&sql::IDEMPOTENCY_FIND, vec![&namespaces, &scopes, &keys, &self.commit.meta.at.0]),
+            Step::Run(
+                &sql::IDEMPOTENCY_FIND,
+                vec![&namespaces, &scopes, &keys, &self.commit.meta.at.0],
+            ),
             Step::Run(&sql::WORKFLOWS_CURRENT, pins.names().to_vec()),
         ];
         let answers = database.flight(&steps).await?;
@@ -267,9 +293,8 @@ fn records(answer: &Answer) -> Result<HashMap<(String, String, String), Idempote
 }
 
 fn current(answer: &Answer) -> Result<HashMap<(String, String), u32>> {
-    let read = |row: &tokio_postgres::Row| {
-        Ok(((codec::string(row, 0)?, codec::string(row, 1)?), codec::small(row, 2)?))
-    };
+    let read =
+        |row: &tokio_postgres::Row| Ok(((codec::string(row, 0)?, codec::string(row, 1)?), codec::small(row, 2)?));
     answer.rows.iter().map(read).collect()
 }
 

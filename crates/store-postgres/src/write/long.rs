@@ -23,9 +23,7 @@ pub async fn commit(database: &Database, commit: &Commit) -> Result<Vec<UnitResu
     let mut tries = 1;
     loop {
         match attempt(database, commit).await {
-            Err(fault)
-                if matches!(fault.verdict(), Some(Verdict::Taken | Verdict::Again)) && tries < TRIES =>
-            {
+            Err(fault) if matches!(fault.verdict(), Some(Verdict::Taken | Verdict::Again)) && tries < TRIES => {
                 tries += 1;
             }
             other => return other,
@@ -37,7 +35,11 @@ async fn attempt(database: &Database, commit: &Commit) -> Result<Vec<UnitResult>
     let mut session = database.session().await?;
     let mut known = look(&mut session, commit).await?;
     let results = known.decide(commit);
-    let applied = commit.units.iter().zip(&results).filter(|(_, result)| **result == UnitResult::Applied);
+    let applied = commit
+        .units
+        .iter()
+        .zip(&results)
+        .filter(|(_, result)| **result == UnitResult::Applied);
     let applied: Vec<&Unit> = applied.map(|(unit, _)| unit).collect();
     let rows = write(&mut session, commit, &known, &applied).await?;
     database.meters.commit(Way::Long, rows);
@@ -61,7 +63,10 @@ async fn look<'a>(session: &mut Session<'_>, commit: &Commit) -> Result<Known<'a
     let steps = [
         BEGIN,
         Step::Run(&sql::RUNS_LOCK, vec![&runs]),
-        Step::Run(&sql::IDEMPOTENCY_FIND, vec![&namespaces, &scopes, &keys, &commit.meta.at.0]),
+        Step::Run(
+            &sql::IDEMPOTENCY_FIND,
+            vec![&namespaces, &scopes, &keys, &commit.meta.at.0],
+        ),
         Step::Run(&sql::WORKFLOWS_CURRENT, pins.names().to_vec()),
     ];
     read(&session.flight(&steps).await?)
@@ -78,7 +83,9 @@ fn read<'a>(answers: &[Answer]) -> Result<Known<'a>> {
         known.records.insert(name, codec::record(row, 3)?);
     }
     for row in &answers[3].rows {
-        known.workflows.insert((codec::string(row, 0)?, codec::string(row, 1)?), codec::small(row, 2)?);
+        known
+            .workflows
+            .insert((codec::string(row, 0)?, codec::string(row, 1)?), codec::small(row, 2)?);
     }
     Ok(known)
 }
@@ -97,20 +104,58 @@ async fn write(session: &mut Session<'_>, commit: &Commit, known: &Known<'_>, ap
     let (at, owner) = (commit.meta.at.0, commit.meta.owner.cast_signed());
     let (puts, removals) = changed.queue.split();
     let statements = [
-        (changed.keys.is_empty(), &sql::IDEMPOTENCY_EXPIRE, with(&changed.keys.params()[..3], &[&at])),
-        (changed.keys.is_empty(), &sql::IDEMPOTENCY_INSERT, changed.keys.params().to_vec()),
-        (changed.digests.is_empty(), &sql::PLANS_PUT, vec![&changed.digests, &changed.specs]),
-        (changed.moved.is_empty(), &sql::RUNS_UPDATE, with(&[&owner], &changed.moved.params())),
-        (changed.started.is_empty(), &sql::HISTORY_DELETE, vec![changed.started.ids()]),
-        (changed.started.is_empty(), &sql::RUNS_INSERT, with(&[&owner], &changed.started.params())),
-        (changed.history.is_empty(), &sql::HISTORY_INSERT, with(&[&at, &owner], &changed.history.params())),
+        (
+            changed.keys.is_empty(),
+            &sql::IDEMPOTENCY_EXPIRE,
+            with(&changed.keys.params()[..3], &[&at]),
+        ),
+        (
+            changed.keys.is_empty(),
+            &sql::IDEMPOTENCY_INSERT,
+            changed.keys.params().to_vec(),
+        ),
+        (
+            changed.digests.is_empty(),
+            &sql::PLANS_PUT,
+            vec![&changed.digests, &changed.specs],
+        ),
+        (
+            changed.moved.is_empty(),
+            &sql::RUNS_UPDATE,
+            with(&[&owner], &changed.moved.params()),
+        ),
+        (
+            changed.started.is_empty(),
+            &sql::HISTORY_DELETE,
+            vec![changed.started.ids()],
+        ),
+        (
+            changed.started.is_empty(),
+            &sql::RUNS_INSERT,
+            with(&[&owner], &changed.started.params()),
+        ),
+        (
+            changed.history.is_empty(),
+            &sql::HISTORY_INSERT,
+            with(&[&at, &owner], &changed.history.params()),
+        ),
         (removals.len() == 0, &sql::QUEUE_REMOVE, removals.params()[1..].to_vec()),
         (puts.len() == 0, &sql::QUEUE_PUT, puts.params()[1..].to_vec()),
-        (changed.messages.len() == 0, &sql::OUTBOX_PUT, with(&[&at], &changed.messages.params()[1..])),
-        (changed.notices.len() == 0, &sql::NOTICES_PUT, changed.notices.params()[1..].to_vec()),
+        (
+            changed.messages.len() == 0,
+            &sql::OUTBOX_PUT,
+            with(&[&at], &changed.messages.params()[1..]),
+        ),
+        (
+            changed.notices.len() == 0,
+            &sql::NOTICES_PUT,
+            changed.notices.params()[1..].to_vec(),
+        ),
     ];
     let needed = statements.into_iter().filter(|(empty, ..)| !empty);
-    let mut steps: Vec<Step<'_>> = needed.map(|(_, statement, params)| Step::Run(statement, params)).collect();
+    let mut steps: Vec<Step<'_>> = needed
+        .map(|(_, statement, params)| Step::Run(statement, params))
+        .collect();
     steps.push(COMMIT);
     let answers = session.flight(&steps).await?;
     Ok(answers.iter().map(|answer| answer.affected).sum())
@@ -151,7 +196,11 @@ impl<'a> Changed<'a> {
         }
         for row in last.into_values() {
             let there = known.runs.contains_key(&row.id);
-            if there { changed.moved.push(row) } else { changed.started.push(row) }
+            if there {
+                changed.moved.push(row)
+            } else {
+                changed.started.push(row)
+            }
         }
         for plan in plans.into_values() {
             changed.digests.push(&plan.digest.0);

@@ -28,7 +28,10 @@ pub async fn beat(database: &Database, beat: &NodeBeat) -> Result<Beat> {
     ];
     let answer = database.run(&sql::NODES_BEAT, &params).await?;
     // Where there is no node at all, the rest is answered all the same.
-    let named = answer.rows.iter().filter(|row| !matches!(get::<Option<i64>>(row, 0), Ok(None)));
+    let named = answer
+        .rows
+        .iter()
+        .filter(|row| !matches!(get::<Option<i64>>(row, 0), Ok(None)));
     let mut nodes = named.map(codec::node).collect::<Result<Vec<_>>>()?;
     nodes.sort_by_key(|node| node.owner);
     told(answer.single()?, nodes)
@@ -37,7 +40,10 @@ pub async fn beat(database: &Database, beat: &NodeBeat) -> Result<Beat> {
 fn told(row: &Row, nodes: Vec<NodeRow>) -> Result<Beat> {
     let runs: Vec<Uuid> = get(row, NOW + 5)?;
     let namespaces = codec::texts(row, NOW + 6)?;
-    let notices = runs.into_iter().zip(namespaces).map(|(run, namespace)| Notice { namespace, run: run.0 });
+    let notices = runs
+        .into_iter()
+        .zip(namespaces)
+        .map(|(run, namespace)| Notice { namespace, run: run.0 });
     Ok(Beat {
         now: codec::time(row, NOW)?,
         held: get(row, NOW + 1)?,
@@ -61,7 +67,10 @@ pub async fn take_over(database: &Database, dead: u64, by: u64, lease_ms: u64) -
 }
 
 pub async fn forget(database: &Database, owner: u64) -> Result<()> {
-    database.run(&sql::NODES_FORGET, &[&owner.cast_signed()]).await.map(drop)
+    database
+        .run(&sql::NODES_FORGET, &[&owner.cast_signed()])
+        .await
+        .map(drop)
 }
 
 /// Far below what a sum with the present time could overflow.

@@ -11,8 +11,12 @@ use crate::sql;
 /// Forgets delivered messages.
 pub async fn delivered(database: &Database, ids: &[i64]) -> Result<()> {
     let ids = ids.to_vec();
-    let steps =
-        [BEGIN, Step::Run(&sql::OUTBOX_LOCK, vec![&ids]), Step::Run(&sql::OUTBOX_DELIVER, vec![&ids]), COMMIT];
+    let steps = [
+        BEGIN,
+        Step::Run(&sql::OUTBOX_LOCK, vec![&ids]),
+        Step::Run(&sql::OUTBOX_DELIVER, vec![&ids]),
+        COMMIT,
+    ];
     database.flight(&steps).await.map(drop)
 }
 
@@ -23,5 +27,8 @@ pub async fn failed(database: &Database, id: i64, error: &str, retry_at: Option<
         Some(at) => Step::Run(&sql::OUTBOX_RETRY, vec![&ids, &error, at]),
         None => Step::Run(&sql::OUTBOX_BURY, vec![&ids, &error]),
     };
-    database.flight(&[BEGIN, Step::Run(&sql::OUTBOX_LOCK, vec![&ids]), change, COMMIT]).await.map(drop)
+    database
+        .flight(&[BEGIN, Step::Run(&sql::OUTBOX_LOCK, vec![&ids]), change, COMMIT])
+        .await
+        .map(drop)
 }

@@ -27,8 +27,15 @@ pub async fn delete_run(database: &Database, namespace: &str, id: RunId) -> Resu
 }
 
 pub async fn prune(database: &Database, days: &Days, before: Time, now: Time, limit: usize) -> Result<u64> {
-    while database.run(&sql::IDEMPOTENCY_PRUNE, &[&now.0, &RECORDS]).await?.affected == RECORDS.unsigned_abs() {}
-    let answer = database.read(&sql::RUNS_ENDED, &[&before.0, &codec::limit(limit)]).await?;
+    while database
+        .run(&sql::IDEMPOTENCY_PRUNE, &[&now.0, &RECORDS])
+        .await?
+        .affected
+        == RECORDS.unsigned_abs()
+    {}
+    let answer = database
+        .read(&sql::RUNS_ENDED, &[&before.0, &codec::limit(limit)])
+        .await?;
     let mut by_day: BTreeMap<Day, Vec<RunId>> = BTreeMap::new();
     for id in codec::all(&answer.rows, |row| codec::run_id(row, 0))? {
         by_day.entry(Day::of(id)).or_default().push(id);
@@ -55,7 +62,10 @@ async fn remove(
     let (namespace, before) = (namespace.map(Text), codec::micros(before));
     let mut session = database.session().await?;
     let params: Vec<Param<'_>> = vec![&ids, &namespace, &before];
-    let gone = session.flight(&[BEGIN, Step::Run(&sql::RUNS_DELETE, params)]).await?.remove(1);
+    let gone = session
+        .flight(&[BEGIN, Step::Run(&sql::RUNS_DELETE, params)])
+        .await?
+        .remove(1);
     let gone: Vec<Uuid> = gone.rows.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
     let mut steps = vec![Step::Run(&sql::QUEUE_REMOVE_RUNS, vec![&gone])];
     if whole == Whole::Run {
@@ -78,7 +88,11 @@ async fn judge(database: &Database, days: &Days, day: Day, before: Time) -> Resu
     }
     let (first, last) = (Uuid(day.first()), Uuid(day.last()));
     let kept = database.read(&sql::RUNS_KEPT, &[&first, &last, &before.0]).await?;
-    let whole = if get(kept.single()?, 0)? { Whole::Run } else { Whole::Day };
+    let whole = if get(kept.single()?, 0)? {
+        Whole::Run
+    } else {
+        Whole::Day
+    };
     days.judge(day, hour, whole);
     Ok(whole)
 }

@@ -62,10 +62,9 @@ fn start(site: &Site, journal: &Journal, number: usize) -> anyhow::Result<String
     Ok(run)
 }
 
-/// No node may have lost a hand: a run with as many branches as there are hands must fill all of them.
+/// No node may have lost a hand: a run with as many branches as there are hands must fill all of them. Nothing else may
+/// be under way.
 pub(super) fn all_hands(site: &Site, journal: &Journal, account: &mut Account) -> anyhow::Result<()> {
-    // What hangs since the last release occupies a hand too.
-    site.sink.release();
     let key = journal.reserve("crowd", &site.crowd);
     let (run, server) = site.nodes.start(&key, &site.crowd)?;
     journal.acknowledge(&key, &run, server);

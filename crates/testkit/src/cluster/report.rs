@@ -30,7 +30,7 @@ pub struct Report {
     pub together: u32,
     /// The longest time from the last healing until a node took requests again.
     pub answering: Duration,
-    /// The longest time from then on until everything had ended.
+    /// The longest time from the last healing until everything had ended.
     pub settling: Duration,
 }
 

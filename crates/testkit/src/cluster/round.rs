@@ -39,18 +39,19 @@ pub(super) fn play(
     last_requests(site, &journal, &mut account)?;
     report.answering = report.answering.max(peace.elapsed());
     site.diary.note("all nodes take requests");
-    all_hands(site, &journal, &mut account)?;
     let books = Books {
         way: &site.nodes,
         workflows: &site.workflows,
         journal: &journal,
         sink: &site.sink,
         patience: LIVENESS,
+        longest_wait: Some(site.take_over_limit()),
         readers: READERS,
     };
-    let (settling, ended) = books.settle(settled)?;
-    account.absorb(settling);
-    report.settling = report.settling.max(ended);
+    books.wait_for_the_end(&mut account)?;
+    report.settling = report.settling.max(peace.elapsed());
+    all_hands(site, &journal, &mut account)?;
+    account.absorb(books.settle(settled)?);
     account.unexpected.extend(site.nodes.take_complaints());
     site.diary.note("settled");
     report.rounds = number;

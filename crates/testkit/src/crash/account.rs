@@ -6,7 +6,7 @@
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -81,16 +81,16 @@ pub(crate) struct Books<'a> {
     pub sink: &'a Sink,
     /// How long runs may take to end.
     pub patience: Duration,
+    /// How long a step that is ready may wait until somebody begins it, where that is known.
+    pub longest_wait: Option<Duration>,
     /// Readers at a time.
     pub readers: usize,
 }
 
 impl Books<'_> {
-    /// Lets everything end and compares; says how long it took until everything had ended. What has been accounted for before is only looked for, and what is accounted
+    /// Lets everything end and compares. What has been accounted for before is only looked for, and what is accounted
     /// for now is added to it.
-    #[allow(clippy::disallowed_methods, reason = "liveness is measured by the machine's clock")]
-    pub fn settle(&self, settled: &mut Ends) -> anyhow::Result<(Account, Duration)> {
-        let begun = Instant::now();
+    pub fn settle(&self, settled: &mut Ends) -> anyhow::Result<Account> {
         let entries = self.journal.write(|entries| entries.clone());
         let mut account = Account {
             attempted: entries.intended.len(),
@@ -105,7 +105,6 @@ impl Books<'_> {
         account.doubled.extend(entries.split.iter().cloned());
         account.unexpected.extend(entries.wrong.iter().cloned());
         self.wait_for_the_end(&mut account)?;
-        let took = begun.elapsed();
         let runs = self.new_runs(settled)?;
         self.check_runs(&mut account, &entries, &runs)?;
         self.check_settled(&mut account, settled)?;
@@ -113,7 +112,7 @@ impl Books<'_> {
             let status = run["status"].as_str().unwrap_or_default();
             settled.insert(id_of(run)?.to_owned(), status.to_owned());
         }
-        Ok((account, took))
+        Ok(account)
     }
 
     /// Whatever was lost on the way is asked for once more: a key that was stored must give the same run.
@@ -156,7 +155,8 @@ impl Books<'_> {
         self.in_parallel(&ids, |id| self.way.read(&format!("/v1/runs/{id}")))
     }
 
-    fn wait_for_the_end(&self, account: &mut Account) -> anyhow::Result<()> {
+    /// Approves what waits for it until every run has ended; what does not is stuck.
+    pub fn wait_for_the_end(&self, account: &mut Account) -> anyhow::Result<()> {
         let mut open = Ok(Vec::new());
         patience::until(self.patience, || {
             open = self.approve_and_list_open();
@@ -202,6 +202,7 @@ impl Books<'_> {
             action: self.workflows.action,
             entries,
             calls: by_run,
+            longest_wait: self.longest_wait,
             stuck,
         };
         let found = self.in_parallel(runs, |run| books.of(run))?;

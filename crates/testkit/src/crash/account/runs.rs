@@ -17,6 +17,8 @@ pub(super) struct Checks<'a> {
     pub action: &'a str,
     pub entries: &'a Entries,
     pub calls: HashMap<&'a str, Vec<&'a Call>>,
+    /// How long a step that is ready may wait, where that is known.
+    pub longest_wait: Option<Duration>,
     /// Runs that are known not to have ended.
     pub stuck: HashSet<&'a str>,
 }
@@ -89,7 +91,13 @@ impl Checks<'_> {
         let word = detail["result"]["word"].as_str().unwrap_or_default();
         let calls = self.calls.get(id).map(Vec::as_slice).unwrap_or_default();
         account.results += 1;
-        account.longest_wait = account.longest_wait.max(waited(&detail).unwrap_or_default());
+        let waited = waited(&detail).unwrap_or_default();
+        account.longest_wait = account.longest_wait.max(waited);
+        if self.longest_wait.is_some_and(|longest| waited > longest) {
+            account
+                .stuck
+                .push(format!("{id} {key} was ready for {waited:?} before somebody began it"));
+        }
         let is_it = |call: &&&Call| call.step == key && call.attempt == attempt && call.word == word;
         if calls.iter().find(is_it).is_none() {
             let given: Vec<_> = calls.iter().filter(|call| call.step == key).collect();
