@@ -157,6 +157,20 @@ impl Shared {
         self.wanted.poke();
     }
 
+    /// A step of a run lies in its queue now. It was put there for want of a slot, and one may have become free since.
+    pub fn step_waits(&self, state: &RunState, node: u32) {
+        let step = state.nodes.get(node as usize).map(|node| node.step as usize);
+        let action = step
+            .and_then(|step| state.plan.spec.steps.get(step))
+            .map(|step| &step.action);
+        if let Some(lane) = action.and_then(|action| self.registry.lane(action)) {
+            lane.set_waiting(true);
+            if lane.free() > 0 {
+                self.wanted.poke();
+            }
+        }
+    }
+
     /// Gives back the slots of attempts that will not begin.
     pub fn give_back(&self, effects: &[Effect]) {
         for effect in effects {

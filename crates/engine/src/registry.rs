@@ -97,21 +97,23 @@ impl Registry {
     }
 }
 
+// Who gives a slot back looks for waiting steps afterwards, and who puts a step into the queue looks for a slot
+// afterwards: one of them must see the other, so all of this is in one order.
 impl Lane {
     pub fn actions(&self) -> &[String] {
         &self.actions
     }
 
     pub fn free(&self) -> usize {
-        self.free.load(Ordering::Relaxed)
+        self.free.load(Ordering::SeqCst)
     }
 
     pub fn set_waiting(&self, waiting: bool) {
-        self.waiting.store(waiting, Ordering::Relaxed);
+        self.waiting.store(waiting, Ordering::SeqCst);
     }
 
     pub fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// Takes as many slots as are free, at most `limit`.
@@ -126,13 +128,13 @@ impl Lane {
         }
         let taken = self
             .free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(1));
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1));
         taken.is_ok()
     }
 
     pub fn give_back(&self) {
         if self.mode != Mode::Inline {
-            self.free.fetch_add(1, Ordering::Relaxed);
+            self.free.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

@@ -261,13 +261,16 @@ impl Scout {
             if !shared.identity.is_valid(now) {
                 return Ok(found);
             }
-            // The slots first: a step that is claimed and finds none would wait here while others have some.
-            let slots = lane.reserve(CLAIMS);
-            let entries = shared
-                .store
-                .queued(lane.actions(), self.claim(now), slots.len())
-                .await?;
-            lane.set_waiting(entries.len() == slots.len());
+            // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
+            // of them, for what becomes ready here meanwhile wants one too.
+            let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS));
+            // Before the question: whoever puts a step into the queue from now on says so.
+            lane.set_waiting(false);
+            let entries = shared.store.queued(lane.actions(), self.claim(now), slots.len()).await;
+            let entries = entries.inspect_err(|_| lane.set_waiting(true))?;
+            if !slots.is_empty() && entries.len() == slots.len() {
+                lane.set_waiting(true);
+            }
             for (entry, slot) in entries.into_iter().zip(slots) {
                 found += 1;
                 let mut ticket = self.ticket().await;
@@ -276,6 +279,10 @@ impl Scout {
                 }
                 let claim = Request::found(entry.namespace, entry.run, Command::Claim { node: entry.node }, ticket);
                 self.shards.tell(entry.run, claim).await;
+            }
+            // A step that came while its slots were reserved found none free and could not wake anybody.
+            if lane.is_waiting() && lane.free() > 0 {
+                shared.wanted.poke();
             }
         }
         Ok(found)

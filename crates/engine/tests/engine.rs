@@ -310,3 +310,17 @@ async fn a_store_that_refuses_for_good_is_reported_as_fatal_with_its_reason() {
     assert!(matches!(refused, Err(EngineError::Internal(_))));
     assert_eq!(rig.engine.failed().await, "a flush failed: restart");
 }
+
+#[tokio::test]
+async fn a_step_that_finds_no_slot_while_the_queue_is_being_looked_at_is_not_forgotten() {
+    let store = Faulty::new(memory());
+    store.holds_queue.store(true, Ordering::SeqCst);
+    let rig = rig(Arc::clone(&store) as Arc<dyn Store>, 1).await;
+    store.queue_asked.acquire().await.unwrap().forget();
+    // The only slot is reserved for what the look may find.
+    let run = start(&rig.engine, begin(vec![step("a", "slow", json!({}))])).await;
+    store.holds_queue.store(false, Ordering::SeqCst);
+    store.queue_answer.add_permits(1);
+    rig.gate.add_permits(1);
+    ended(&rig.engine, run).await;
+}

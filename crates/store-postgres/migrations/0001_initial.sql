@@ -13,9 +13,10 @@ CREATE TABLE quintet.plans (
 -- end, and only the terminal states (10 and above) have one.
 --
 -- A run is written a dozen times in its life and mostly stays unfinished when it is. Nothing that changes then is in an
--- index or in the condition of one, and a quarter of each page is left free, so that PostgreSQL writes the new version
--- beside the old one and touches no index at all (a HOT update). So the time to wake is kept when the new one is later or
--- absent; an early look at the clock costs little, and runs/reschedule puts it right.
+-- index or in the condition of one, and half of each page is left free, so that PostgreSQL writes the new version
+-- beside the old one and touches no index at all (a HOT update), even if all runs of a page move in one commit, as runs
+-- do that were started together. So the time to wake is kept when the new one is later or absent; an early look at the
+-- clock costs little, and runs/reschedule puts it right.
 --
 -- `outcome` is the state of a run that ended badly: an index on the state itself would be touched by every move.
 --
@@ -39,7 +40,7 @@ CREATE TABLE quintet.runs (
     taken_until bigint,
     outcome smallint GENERATED ALWAYS AS (CASE WHEN status > 10 THEN status END) STORED,
     CHECK ((status >= 10) = (finished_at IS NOT NULL))
-) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 -- runs/claimed, runs/list_live
 CREATE INDEX runs_live ON quintet.runs (id) WHERE finished_at IS NULL;

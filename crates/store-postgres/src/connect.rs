@@ -23,6 +23,9 @@ use crate::options::{Options, Pooler};
 pub const PLANNING: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
                         -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
 
+/// Whatever the database has by default.
+const ISOLATION: &str = "-c default_transaction_isolation=read\\ committed";
+
 /// The server gives up a statement a little later than we do, so that it does not go on for nobody.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -54,7 +57,7 @@ pub fn config(url: &str, options: &Options) -> Result<Config, StoreError> {
     if options.pooler == Pooler::None {
         let told = config.get_options().map(str::to_owned).unwrap_or_default();
         let patience = (options.answer_timeout + GRACE).as_millis();
-        config.options(format!("{PLANNING} -c statement_timeout={patience} {told}"));
+        config.options(format!("{PLANNING} {ISOLATION} -c statement_timeout={patience} {told}"));
     }
     Ok(config)
 }

@@ -79,6 +79,14 @@ async fn refuse_unfit(client: &Client) -> Result<()> {
             "the database {name} has the encoding {encoding}: create one with ENCODING 'UTF8'"
         ));
     }
+    // What comes out of waiting for a row is written for this level alone.
+    let isolation: &str = row.get(6);
+    if isolation != "read committed" {
+        return refused(format!(
+            "the database {name} has the isolation level {isolation} by default: set default_transaction_isolation to \
+             'read committed' for it or for the user"
+        ));
+    }
     if read_only {
         return Err(Fault::Store(StoreError::Unavailable(format!(
             "the database {name} accepts no writes: its server is a standby, or default_transaction_read_only is on; let \

@@ -33,7 +33,7 @@ pub enum Step<'a> {
 }
 
 /// Begins a transaction whose statements each see what was committed before them.
-pub const BEGIN: Step<'static> = Step::Plain("BEGIN");
+pub const BEGIN: Step<'static> = Step::Plain("BEGIN ISOLATION LEVEL READ COMMITTED");
 pub const COMMIT: Step<'static> = Step::Plain("COMMIT");
 pub const ROLLBACK: Step<'static> = Step::Plain("ROLLBACK");
 

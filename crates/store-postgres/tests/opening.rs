@@ -3,7 +3,7 @@
 mod support;
 
 use quintet_store::{Store, StoreError};
-use quintet_store_postgres::{PostgresStore, SCHEMA};
+use quintet_store_postgres::{Options, Pooler, PostgresStore, SCHEMA};
 use support::wait;
 
 fn refusal(url: &str) -> String {
@@ -74,6 +74,28 @@ fn a_database_of_another_encoding_is_refused() {
         .psql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"))
         .unwrap();
     assert!(sentence.contains("LATIN1") && sentence.contains("UTF8"), "{sentence}");
+}
+
+#[test]
+fn another_isolation_level_is_set_right_or_refused_where_it_cannot_be() {
+    let database = support::database();
+    let name = database.name();
+    let set = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
+    support::server().psql("postgres", &set).unwrap();
+    let store = support::open(&database.url());
+    assert_eq!(wait(store.nodes()).unwrap(), []);
+    wait(store.close()).unwrap();
+    let pooler = Pooler::Transaction;
+    let options = Options {
+        pooler,
+        ..support::options()
+    };
+    match wait(PostgresStore::open(&database.url(), options)).err() {
+        Some(StoreError::Refused(sentence)) => {
+            assert!(sentence.contains("default_transaction_isolation"), "{sentence}")
+        }
+        other => panic!("{other:?} instead of a refusal"),
+    }
 }
 
 #[test]

@@ -25,9 +25,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::crash::account::Ends;
 use crate::postgres::Durability;
-use crate::random::Random;
+use round::Rounds;
 use site::Site;
 
 pub use hand_over::{HandOver, hand_over};
@@ -96,26 +95,25 @@ pub fn torment(binary: &Path, plan: &Plan, mut progress: impl FnMut(&str)) -> an
 }
 
 fn play(binary: &Path, plan: &Plan, dir: &Path, progress: &mut impl FnMut(&str)) -> anyhow::Result<Report> {
-    let mut random = Random::new(plan.seed);
     let site = Site::open(binary, plan, dir)?;
-    let mut report = Report::new(plan);
-    let mut settled = Ends::new();
+    let mut rounds = Rounds::new(&site, plan);
     for number in 1..=plan.rounds {
-        let known: BTreeSet<String> = report.problems().into_iter().collect();
-        let played = round::play(&site, plan, number, &mut random, &mut report, &mut settled);
+        let known: BTreeSet<String> = rounds.report.problems().into_iter().collect();
+        let played = rounds.play();
         site.keep_database_log(dir)?;
         played.with_context(|| format!("round {number}"))?;
-        progress(&format!("round {number}: {}", report.summary()));
-        let problems = report.problems();
+        progress(&format!("round {number}: {}", rounds.report.summary()));
+        let problems = rounds.report.problems();
         let new = problems.iter().filter(|problem| !known.contains(*problem));
         new.for_each(|problem| progress(problem));
-        let is_over = number == plan.rounds || plan.until == Until::FirstFault;
-        if !report.is_clean() && is_over {
-            let histories = site.keep_histories(dir, report.offenders());
-            progress(&histories);
-            return Ok(report);
+        if !rounds.report.is_clean() && plan.until == Until::FirstFault {
+            break;
         }
     }
-    site.close(&mut report)?;
+    let mut report = rounds.report;
+    if !report.is_clean() {
+        progress(&site.keep_histories(dir, report.offenders()));
+    }
+    site.close(dir, &mut report)?;
     Ok(report)
 }

@@ -13,6 +13,7 @@ use quintet_core::id::RunId;
 use quintet_core::outcome::Token;
 use quintet_core::state::RunState;
 use quintet_core::step::{StepError, start, step};
+use quintet_core::time::Time;
 use quintet_store::{
     Commit, IdempotencyRecord, IdempotencyWrite, NoticeWrite, PlanWrite, QueueChange, RunRow, RunWrite, StoreError,
     Unit, WorkflowPin,
@@ -28,6 +29,8 @@ use crate::scout::Ticket;
 
 /// How long an idempotency key is remembered, in milliseconds: seven days.
 const IDEMPOTENCY_TTL_MS: u64 = 7 * 86_400_000;
+/// Milliseconds by which nodes' ideas of the time may differ.
+const SKEW_MS: u64 = 1_000;
 /// Runs loaded at a time.
 const LOADS: usize = 64;
 
@@ -108,12 +111,12 @@ impl Pump {
     /// Decides, commits and answers everything in `local`. False when the store failed.
     pub(super) async fn process(&mut self) -> bool {
         let requests = self.take_local();
-        let meta = Meta {
-            at: self.shared.clock.now(),
-            owner: self.shared.owner(),
-        };
         let mut batch = Batch::default();
         self.load_missing(&mut batch, &requests).await;
+        let meta = Meta {
+            at: self.now_for(&requests),
+            owner: self.shared.owner(),
+        };
         let decided = requests.len();
         for request in requests {
             self.decide(&mut batch, request, meta);
@@ -139,6 +142,20 @@ impl Pump {
                 false
             }
         }
+    }
+
+    /// The time of the batch: nodes' ideas of it differ a little, and the times of one run must not step back.
+    fn now_for(&self, requests: &[Request]) -> Time {
+        let now = self.shared.clock.now();
+        if !self.shared.store.is_shared() {
+            return now;
+        }
+        let limit = now.plus_ms(SKEW_MS);
+        let moved_at = requests.iter().filter_map(|request| match request {
+            Request::Command { run, .. } => self.cache.get(*run).map(|state| state.updated_at),
+            _ => None,
+        });
+        moved_at.filter(|at| *at < limit).fold(now, Time::max)
     }
 
     /// The requests at hand; those about lost attempts with what this loop really holds.

@@ -179,8 +179,9 @@ impl Pump {
                     self.dispatcher.cancel(token);
                     self.shared.store.hint();
                 }
-                Effect::Enqueue { .. } => {
+                Effect::Enqueue { node } => {
                     self.shared.metrics.steps_queued.inc();
+                    self.shared.step_waits(state, node);
                     self.shared.store.hint();
                 }
                 Effect::Dequeue { .. } => {}

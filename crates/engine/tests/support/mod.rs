@@ -31,6 +31,10 @@ pub struct Faulty {
     pub cut: AtomicBool,
     /// Hints get lost.
     pub is_deaf: AtomicBool,
+    /// Answers about the queue of `slow` are held back until there is a permit for each.
+    pub holds_queue: AtomicBool,
+    pub queue_asked: Semaphore,
+    pub queue_answer: Semaphore,
 }
 
 impl Faulty {
@@ -43,6 +47,9 @@ impl Faulty {
             refuse: AtomicU32::new(0),
             cut: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
+            holds_queue: AtomicBool::new(false),
+            queue_asked: Semaphore::new(0),
+            queue_answer: Semaphore::new(0),
         })
     }
 }
@@ -126,7 +133,12 @@ impl Store for Faulty {
     }
     async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.through()?;
-        self.inner.queued(actions, claim, limit).await
+        let found = self.inner.queued(actions, claim, limit).await;
+        if self.holds_queue.load(Ordering::SeqCst) && actions.iter().any(|action| action == "slow") {
+            self.queue_asked.add_permits(1);
+            self.queue_answer.acquire().await.expect("open").forget();
+        }
+        found
     }
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
         self.inner.plan(digest).await

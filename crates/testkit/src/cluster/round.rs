@@ -20,44 +20,61 @@ const LIVENESS: Duration = Duration::from_secs(60);
 /// Readers at a time when the account is drawn up.
 const READERS: usize = 4;
 
-/// Plays a round and adds what came of it to the report.
-#[allow(clippy::disallowed_methods, reason = "liveness is measured by the machine's clock")]
-pub(super) fn play(
-    site: &Site,
-    plan: &Plan,
-    number: u32,
-    random: &mut Random,
-    report: &mut Report,
-    settled: &mut Ends,
-) -> anyhow::Result<()> {
-    let journal = Journal::numbered(number);
-    let struck = torment(site, plan, &journal, random)?;
-    let peace = Instant::now();
-    site.diary.note(format_args!("peace of round {number}"));
-    site.sink.release();
-    let mut account = Account::default();
-    last_requests(site, &journal, &mut account)?;
-    report.answering = report.answering.max(peace.elapsed());
-    site.diary.note("all nodes take requests");
-    let books = Books {
-        way: &site.nodes,
-        workflows: &site.workflows,
-        journal: &journal,
-        sink: &site.sink,
-        patience: LIVENESS,
-        longest_wait: Some(site.take_over_limit()),
-        readers: READERS,
-    };
-    books.wait_for_the_end(&mut account)?;
-    report.settling = report.settling.max(peace.elapsed());
-    all_hands(site, &journal, &mut account)?;
-    account.absorb(books.settle(settled)?);
-    account.unexpected.extend(site.nodes.take_complaints());
-    site.diary.note("settled");
-    report.rounds = number;
-    report.account.absorb(account);
-    struck.iter().for_each(|stroke| measure(site, stroke, report));
-    Ok(())
+/// What goes on from round to round.
+pub(super) struct Rounds<'a> {
+    pub site: &'a Site,
+    pub plan: &'a Plan,
+    pub random: Random,
+    pub report: Report,
+    settled: Ends,
+}
+
+impl<'a> Rounds<'a> {
+    pub fn new(site: &'a Site, plan: &'a Plan) -> Self {
+        Self {
+            site,
+            plan,
+            random: Random::new(plan.seed),
+            report: Report::new(plan),
+            settled: Ends::new(),
+        }
+    }
+
+    /// Plays the next round and adds what came of it to the report.
+    #[allow(clippy::disallowed_methods, reason = "liveness is measured by the machine's clock")]
+    pub fn play(&mut self) -> anyhow::Result<()> {
+        let (site, report) = (self.site, &mut self.report);
+        let number = report.rounds + 1;
+        let journal = Journal::numbered(number);
+        let struck = torment(site, self.plan, &journal, &mut self.random)?;
+        let peace = Instant::now();
+        site.diary.note(format_args!("peace of round {number}"));
+        site.sink.release();
+        let mut account = Account::default();
+        last_requests(site, &journal, &mut account)?;
+        report.answering = report.answering.max(peace.elapsed());
+        site.diary.note("all nodes take requests");
+        let books = Books {
+            way: &site.nodes,
+            workflows: &site.workflows,
+            journal: &journal,
+            sink: &site.sink,
+            patience: LIVENESS,
+            longest_wait: Some(site.take_over_limit()),
+            readers: READERS,
+        };
+        books.wait_for_the_end(&mut account)?;
+        report.settling = report.settling.max(peace.elapsed());
+        all_hands(site, &journal, &mut account)?;
+        account.absorb(books.settle(&mut self.settled)?);
+        account.unexpected.extend(site.nodes.take_complaints());
+        let (wait, waiter) = (account.longest_wait, &account.longest_waiter);
+        site.diary.note(format_args!("settled; {waiter} waited for {wait:?}"));
+        report.rounds = number;
+        report.account.absorb(account);
+        struck.iter().for_each(|stroke| measure(site, stroke, report));
+        Ok(())
+    }
 }
 
 fn torment(site: &Site, plan: &Plan, journal: &Journal, random: &mut Random) -> anyhow::Result<Vec<Vec<Struck>>> {

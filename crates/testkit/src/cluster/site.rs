@@ -113,8 +113,8 @@ impl Site {
         self.postgres().restart_immediate()
     }
 
-    /// Ends everything in good order; the nodes must agree.
-    pub fn close(self, report: &mut Report) -> anyhow::Result<()> {
+    /// Ends everything in good order; the nodes must agree, and none may have panicked.
+    pub fn close(self, dir: &Path, report: &mut Report) -> anyhow::Result<()> {
         for (number, node) in self.nodes.all.iter().enumerate() {
             let code = node.terminate()?;
             if code != Some(0) {
@@ -123,6 +123,10 @@ impl Site {
                     .unexpected
                     .push(format!("node {number} ended with {code:?} after SIGTERM"));
             }
+            let log = std::fs::read_to_string(dir.join(format!("node-{number}.log")))?;
+            let panics = log.lines().filter(|line| line.contains("panicked"));
+            let told = panics.map(|line| format!("node {number} panicked: {line}"));
+            report.account.unexpected.extend(told);
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub struct Account {
     pub results: usize,
     /// The longest time that a step which was ready waited until somebody began it.
     pub longest_wait: Duration,
+    /// The run and the step that waited so long.
+    pub longest_waiter: String,
     /// Runs whose calls came by several doors.
     pub shared: usize,
     /// Acknowledged things that are not there, in words.
@@ -61,7 +63,10 @@ impl Account {
         self.calls += other.calls;
         self.results += other.results;
         self.shared += other.shared;
-        self.longest_wait = self.longest_wait.max(other.longest_wait);
+        if other.longest_wait > self.longest_wait {
+            self.longest_wait = other.longest_wait;
+            self.longest_waiter = other.longest_waiter;
+        }
         self.lost.extend(other.lost);
         self.doubled.extend(other.doubled);
         self.unexpected.extend(other.unexpected);
