@@ -42,6 +42,7 @@ pub fn hand_over(binary: &Path) -> anyhow::Result<HandOver> {
     };
     let site = Site::of(&setup, 2, 1, &Options::new(Durability::Fast))?;
     let held = let_calls_hang(&site, &Journal::default(), 0)?;
+    ensure!(!held.is_empty(), "no call hangs at the node");
     let asked = Instant::now();
     let code = site.nodes.all[0].terminate()?;
     ensure!(code == Some(0), "the node ended with {code:?}");

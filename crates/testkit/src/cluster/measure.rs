@@ -15,6 +15,7 @@ pub(super) fn measure(site: &Site, stroke: &[Struck], report: &mut Report) {
         *report.struck.entry(struck.nemesis.kind.name()).or_default() += 1;
         // While there is no database nobody can take over: the time counts from when it is back.
         let from = database_back.map_or(struck.at, |back| back.max(struck.at));
+        report.take_over.unseen += usize::from(struck.nemesis.victim.is_some() && struck.held.is_empty());
         for held in &struck.held {
             judge(site, struck, held, from, report);
         }

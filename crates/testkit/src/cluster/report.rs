@@ -40,6 +40,8 @@ pub struct TakeOver {
     times: Vec<Duration>,
     /// Attempts that a node kept because it went on before others had taken over.
     pub kept: usize,
+    /// Blows to nodes that held nothing of which it could be seen.
+    pub unseen: usize,
 }
 
 impl TakeOver {
@@ -112,7 +114,7 @@ impl Report {
         format!(
             "{} starts ({} acknowledged, {} recovered), {} calls, {} results, {} runs over several nodes, longest wait \
              {} ms; lost {}, doubled {}, \
-             unexpected {}, stuck {}, late {}; take-over p50 {} ms, max {} ms of {} ({} kept); answering again within {} ms, \
+             unexpected {}, stuck {}, late {}; take-over p50 {} ms, max {} ms of {} ({} kept, {} unseen); answering again within {} ms, \
              all ended within {} ms",
             account.attempted,
             account.acked,
@@ -130,6 +132,7 @@ impl Report {
             ms(take_over.max()),
             take_over.count(),
             take_over.kept,
+            take_over.unseen,
             ms(self.answering),
             ms(self.settling),
         )
@@ -159,6 +162,7 @@ impl Report {
                 "max": ms(take_over.max()),
                 "count": take_over.count(),
                 "kept": take_over.kept,
+                "unseen": take_over.unseen,
             },
             "struck": self.struck,
             "two_at_once": self.together,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Plan;
 use super::measure::measure;
-use super::nemesis::script;
+use super::nemesis::{Kind, script};
 use super::peace::{all_hands, last_requests};
 use super::report::Report;
 use super::site::Site;
@@ -60,7 +60,7 @@ impl<'a> Rounds<'a> {
             journal: &journal,
             sink: &site.sink,
             patience: LIVENESS,
-            longest_wait: Some(site.take_over_limit()),
+            longest_wait: Some(site.take_over_limit() + outage(&struck)),
             readers: READERS,
         };
         books.wait_for_the_end(&mut account)?;
@@ -75,6 +75,17 @@ impl<'a> Rounds<'a> {
         struck.iter().for_each(|stroke| measure(site, stroke, report));
         Ok(())
     }
+}
+
+/// For how long there was no database.
+fn outage(strokes: &[Vec<Struck>]) -> Duration {
+    let crashes = strokes
+        .iter()
+        .flatten()
+        .filter(|struck| struck.nemesis.kind == Kind::Restart);
+    crashes
+        .map(|struck| struck.healed_at.saturating_duration_since(struck.at))
+        .sum()
 }
 
 fn torment(site: &Site, plan: &Plan, journal: &Journal, random: &mut Random) -> anyhow::Result<Vec<Vec<Struck>>> {

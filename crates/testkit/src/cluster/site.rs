@@ -152,7 +152,8 @@ impl Site {
         shown
     }
 
-    fn history(&self, run: &str) -> String {
+    /// What is stored and what was seen of a run.
+    pub fn history(&self, run: &str) -> String {
         let mut text = String::new();
         match self.nodes.page(&format!("/v1/runs/{run}/history?limit=1000")) {
             Ok((events, _)) => {

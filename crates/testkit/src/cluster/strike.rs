@@ -86,7 +86,7 @@ pub(super) fn strike(site: &Site, journal: &Journal, stroke: &Stroke) -> anyhow:
     struck
 }
 
-/// Starts runs at a node until calls of some of them hang there.
+/// Starts runs at a node until calls of some of them hang there. None do when the node has its hands full.
 pub(super) fn let_calls_hang(site: &Site, journal: &Journal, victim: usize) -> anyhow::Result<Vec<Held>> {
     let door = site.nodes.all[victim].door;
     for _ in 0..TRIES {
@@ -109,8 +109,13 @@ pub(super) fn let_calls_hang(site: &Site, journal: &Journal, victim: usize) -> a
         if !held.is_empty() {
             return Ok(held);
         }
+        site.diary
+            .note(format_args!("node {victim} makes none of these calls itself"));
+        for run in &runs {
+            site.diary.note(site.history(run));
+        }
     }
-    bail!("node {victim} makes none of the calls of the runs that are started there")
+    Ok(Vec::new())
 }
 
 fn start_held(site: &Site, journal: &Journal, victim: usize) -> anyhow::Result<String> {
