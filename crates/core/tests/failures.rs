@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use quintet_core::command::{Command, Rejected};
 use quintet_core::event::SkipCause;
 use quintet_core::machine::{RunStatus, StepStatus};
@@ -9,6 +11,7 @@ use quintet_core::outcome::{Failure, Outcome, Success};
 use quintet_core::plan::{EdgeOn, FailurePolicy, Join};
 use quintet_core::retry::Backoff;
 use quintet_core::state::Verdict;
+use quintet_core::time::Time;
 use quintet_core::why::{Reason, why};
 use serde_json::{Value, json};
 use support::{Sim, by, dag, edit, rejected};
@@ -103,6 +106,54 @@ fn heartbeats_keep_an_attempt_alive_and_silence_ends_it() {
         sim.state.first_failure().unwrap().1.kind.as_deref(),
         Some("heartbeat_timeout")
     );
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_and_one_that_falls_silent_are_told_apart() {
+    let ended = |beats: u32| {
+        let spec = edit(dag(&[("a", &[])]), "a", |step| {
+            step.timeouts.attempt_ms = Some(1000);
+            step.timeouts.heartbeat_ms = Some(400);
+        });
+        let mut sim = Sim::start(spec, json!({}), 10);
+        for _ in 0..beats {
+            sim.now = sim.now.plus_ms(300);
+            let token = sim.token("a");
+            sim.ok(Command::Heartbeat {
+                token,
+                progress: None,
+                message: None,
+            });
+        }
+        sim.next_timer();
+        sim.state.nodes[0].failure.as_deref().cloned()
+    };
+    assert_eq!(
+        ended(1),
+        Some(Failure::new("heartbeat_timeout", "no heartbeat for 400 ms"))
+    );
+    assert_eq!(ended(3), Some(Failure::new("timeout", "timed out after 1000 ms")));
+}
+
+#[test]
+fn nothing_is_tried_again_in_a_run_that_has_failed_or_was_stopped() {
+    for stop in [false, true] {
+        let spec = edit(dag(&[("a", &[]), ("b", &[])]), "b", |step| step.retry.max_attempts = 2);
+        let mut sim = Sim::start(spec, json!({}), 10);
+        if stop {
+            let (token, stop) = (sim.token("a"), true);
+            let outcome = Outcome::Succeeded(Success {
+                stop,
+                ..Success::default()
+            });
+            sim.answer(token, outcome).unwrap();
+        } else {
+            sim.fail("a", "broken");
+        }
+        sim.fail("b", "broken, too");
+        assert_eq!((sim.status_of("b"), sim.state.next_wake()), ("error", None));
+        assert!(sim.state.status.is_terminal());
+    }
 }
 
 #[test]
@@ -221,6 +272,16 @@ fn a_rerun_repeats_the_step_and_everything_after_it_with_new_attempt_numbers() {
 }
 
 #[test]
+fn a_run_that_is_blocked_is_not_paused() {
+    let mut spec = dag(&[("a", &[])]);
+    spec.settings.on_failure = FailurePolicy::Block;
+    let mut sim = Sim::start(spec, json!({}), 10);
+    sim.fail("a", "broken");
+    let pause = sim.command(Command::Pause { by: None, reason: None });
+    assert_eq!(rejected(pause), Rejected::WrongRunStatus(RunStatus::BlockedByFailures));
+}
+
+#[test]
 fn attempts_lost_with_their_process_are_made_again_but_not_for_ever() {
     let spec = edit(dag(&[("a", &[])]), "a", |step| step.retry.max_lost = 2);
     let mut sim = Sim::start(spec, json!({}), 100);
@@ -250,6 +311,34 @@ fn a_hand_out_that_was_stored_but_never_made_is_made_again() {
     sim.held.retain(|work| work.token != unmade);
     sim.recover(vec![1]);
     assert_eq!((sim.token("a").attempt, sim.token("b").attempt), (2, 1));
+}
+
+/// Judges what the process 1 was handed, as of so many microseconds after that; answers which attempt is under way then.
+fn judged(by: u64, alive: &[u64], is_held: bool, after: i64) -> u32 {
+    let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
+    let held = sim.held.iter().filter(|_| is_held).map(|work| work.token);
+    let recover = Command::Recover {
+        alive: alive.to_vec(),
+        held: Arc::new(held.collect()),
+        as_of: Time(sim.now.0 + after),
+    };
+    sim.owner = by;
+    sim.ok(recover);
+    sim.state.nodes[0].attempt
+}
+
+#[test]
+fn what_others_were_handed_since_the_living_were_counted_is_not_judged() {
+    assert_eq!(judged(2, &[2], false, 1), 2);
+    assert_eq!(judged(2, &[2], false, 0), 1);
+    assert_eq!(judged(2, &[2], false, -1), 1);
+}
+
+#[test]
+fn what_a_process_has_only_by_the_book_is_lost_however_new_it_is() {
+    assert_eq!(judged(1, &[1], true, 1), 1);
+    assert_eq!(judged(1, &[1], false, -1), 2);
+    assert_eq!(judged(1, &[2], true, -1), 2, "who is gone holds nothing");
 }
 
 #[test]

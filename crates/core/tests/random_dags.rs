@@ -47,6 +47,7 @@ fn step_strategy(at: usize) -> impl Strategy<Value = (StepSpec, Script)> {
         }
         step.join = match join {
             0 => Join::Any,
+            2 => Join::Available,
             1 if !step.depends_on.is_empty() => Join::AtLeast(step.depends_on.len().div_ceil(2) as u32),
             _ => Join::All,
         };
@@ -97,8 +98,8 @@ fn case(policy: FailurePolicy) -> impl Strategy<Value = Case> {
             let (steps, scripts) = steps.into_iter().unzip();
             let settings = Settings {
                 on_failure: policy,
-                timeout_ms: None,
                 max_concurrency,
+                ..Settings::default()
             };
             Case {
                 spec: PlanSpec { steps, settings },
@@ -149,7 +150,7 @@ fn predict(case: &Case) -> (Vec<End>, RunStatus) {
         let starts = match step.join {
             _ if step.depends_on.is_empty() => true,
             Join::All => blocked == 0 && led > 0,
-            Join::Any => led > 0,
+            Join::Any | Join::Available => led > 0,
             Join::AtLeast(needed) => led >= needed,
         };
         ends.push(if !starts {

@@ -3,7 +3,7 @@
 mod support;
 
 use quintet_core::command::{Command, Rejected};
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::outcome::{Outcome, Success};
 use quintet_core::plan::{MAX_STEPS, PlanSpec, StepSpec};
 use quintet_core::time::Time;
@@ -67,6 +67,39 @@ fn two_gated_steps_need_two_approvals() {
     sim.succeed("b", Value::Null);
     assert_eq!(sim.state.status, RunStatus::Complete);
     assert_eq!(sim.state.nodes[1].approval.as_ref().unwrap().by, by("bob"));
+}
+
+#[test]
+fn a_step_that_does_not_ask_is_neither_approved_nor_rejected() {
+    let spec = edit(dag(&[("a", &[]), ("b", &["a"])]), "b", |step| {
+        step.requires_approval = true
+    });
+    let mut sim = Sim::start(spec, json!({}), 10);
+    for (name, status) in [("a", StepStatus::InProgress), ("b", StepStatus::Pending)] {
+        let step = name.to_owned();
+        let wrong = Rejected::WrongStepStatus { step, status };
+        let (step, by, comment) = (Some(name.to_owned()), None, None);
+        let approve = Command::Approve { step, by, comment };
+        assert_eq!(rejected(sim.command(approve)), wrong);
+        let (step, by, comment) = (Some(name.to_owned()), None, None);
+        let reject = Command::Reject { step, by, comment };
+        assert_eq!(rejected(sim.command(reject)), wrong);
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_is_neither_paused_nor_resumed_nor_resolved_nor_cancelled() {
+    let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
+    sim.succeed("a", Value::Null);
+    for order in [
+        Command::Pause { by: None, reason: None },
+        Command::ResolveRun { by: None, reason: None },
+        Command::Cancel { by: None, reason: None },
+    ] {
+        assert_eq!(rejected(sim.command(order)), Rejected::Finished(RunStatus::Complete));
+    }
+    let resume = sim.command(Command::Resume { by: None });
+    assert_eq!(rejected(resume), Rejected::WrongRunStatus(RunStatus::Complete));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod support;
 mod table;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use late::other;
 use quintet_core::apply::apply_commit;
@@ -20,7 +21,7 @@ use quintet_core::command::{Command, Rejected};
 use quintet_core::effect::Cx;
 use quintet_core::event::Event;
 use quintet_core::machine::{RunStatus, StepStatus, step};
-use quintet_core::outcome::{Outcome, Token};
+use quintet_core::outcome::{Failure, Outcome, Success, Token};
 use quintet_core::state::RunState;
 use quintet_core::step::StepError;
 use quintet_core::time::Time;
@@ -362,5 +363,59 @@ fn a_history_in_which_a_zombie_ends_an_attempt_is_illegal() {
         ("cancelled", 1),
     ] {
         assert!(!ends(situation, last), "no attempt is under way: {situation}");
+    }
+}
+
+#[test]
+fn a_history_in_which_an_attempt_begins_under_an_old_number_is_illegal() {
+    let begins = |attempt: u32| {
+        let mut at = build("enqueued after a failure");
+        let begin = Event::StepStarted {
+            n: at.node,
+            a: attempt,
+            close_by: None,
+            beat_by: None,
+        };
+        let meta = at.sim.history.last().expect("a run has a history").0;
+        apply_commit(&mut at.sim.state, meta, &[begin]).is_ok()
+    };
+    assert_eq!([0, 1, 2].map(begins), [false, false, true]);
+}
+
+#[test]
+fn a_history_in_which_a_zombie_says_anything_is_illegal() {
+    let (success, failure) = (Arc::new(Success::default()), Arc::new(Failure::new("test", "broken")));
+    let says = |nth: usize, attempt: u32| {
+        let mut at = build("2 in progress after an expiry");
+        let (n, a, failure) = (at.node, attempt, Arc::clone(&failure));
+        let progressed = Event::StepProgressed {
+            n,
+            a,
+            beat_by: None,
+            progress: Some(50.0),
+            message: None,
+        };
+        let succeeded = Event::StepSucceeded {
+            n,
+            a,
+            success: Arc::clone(&success),
+        };
+        let retrying = Event::StepRetrying {
+            n,
+            a,
+            failure: Arc::clone(&failure),
+            at: at.sim.now,
+        };
+        let failed = Event::StepFailed { n, a, failure };
+        let event = [progressed, succeeded, retrying, failed].into_iter().nth(nth);
+        let meta = at.sim.history.last().expect("a run has a history").0;
+        apply_commit(&mut at.sim.state, meta, &[event.expect("four of them")]).is_ok()
+    };
+    for nth in 0..4 {
+        assert_eq!(
+            [1, 2, 3].map(|attempt| says(nth, attempt)),
+            [false, true, false],
+            "{nth}"
+        );
     }
 }

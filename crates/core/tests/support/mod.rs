@@ -32,8 +32,8 @@ pub struct Slots {
     pub free: u32,
 }
 impl Placement for Slots {
-    fn place(&mut self, action: &str) -> Place {
-        if action == "unheard-of" {
+    fn place(&mut self, step: &StepSpec) -> Place {
+        if step.action == "unheard-of" {
             return Place::Unsupported;
         }
         match self.free.checked_sub(1) {
@@ -44,7 +44,7 @@ impl Placement for Slots {
             None => Place::Queue,
         }
     }
-    fn release(&mut self, _action: &str) {
+    fn release(&mut self, _step: &StepSpec) {
         self.free += 1;
     }
 }
@@ -76,6 +76,7 @@ impl Sim {
             context: Arc::new(context),
             priority: 0,
             labels: serde_json::Map::new(),
+            priority_is_for_all: false,
         };
         let (now, owner) = (Time(1_000_000), 1);
         let (mut slots, mut ids) = (Slots { free: slots }, Ids(42));
@@ -85,7 +86,7 @@ impl Sim {
             ids: &mut ids,
             placement: &mut slots,
         };
-        let (state, out) = start(RunId::from_bits(7), plan, created.clone(), &mut cx).expect("a run starts");
+        let (state, out) = start(RunId::from_bits(7), plan, created.clone(), &[], &mut cx).expect("a run starts");
         let mut sim = Self {
             state,
             history: Vec::new(),
