@@ -17,9 +17,9 @@ use crate::event::{Created, Event, Meta, SkipCause};
 use crate::id::RunId;
 use crate::machine::run::walk;
 use crate::machine::{RunStatus, RunTrigger, StepTrigger};
-use crate::outcome::{Failure, Success};
+use crate::outcome::{Failure, Past, Success};
 use crate::plan::{Plan, SkipMode};
-use crate::state::{Hold, RunState};
+use crate::state::{Hold, MAX_PAST, Node, OUTSIDE, RunState};
 use crate::time::Time;
 
 pub(crate) use joins::{End, settle};
@@ -94,6 +94,21 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
             });
             Ok(())
         }
+        Event::AttemptAccepted { n, a, beat_by } => {
+            under_way(state, *n, *a)?;
+            state.edit(*n, |node| {
+                node.owner = OUTSIDE;
+                node.timer = earliest(node.timer, *beat_by);
+            });
+            Ok(())
+        }
+        Event::StepReused { n, success } => {
+            move_step(state, *n, &[StepTrigger::Start])?;
+            leave_agenda(state, *n);
+            finish(state, meta, *n, Arc::clone(success))?;
+            settle(state, meta, *n, End::Ok);
+            Ok(())
+        }
         Event::StepSucceeded { n, a, success } => succeeded(state, meta, *n, *a, success),
         Event::StepRetrying { n, a, failure, at } => {
             under_way(state, *n, *a)?;
@@ -106,6 +121,7 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
                 node.failure = Some(Arc::clone(failure));
                 node.tries += 1;
                 node.timer = Some(*at);
+                remember(node, meta, failure);
             });
             Ok(())
         }
@@ -311,9 +327,24 @@ fn failed(state: &mut RunState, meta: Meta, n: u32, a: u32, failure: &Arc<Failur
         node.timer = None;
         node.ended_at = Some(meta.at);
         node.failure = Some(Arc::clone(failure));
+        if claimed {
+            remember(node, meta, failure);
+        }
     });
     settle_failed(state, meta, n);
     Ok(())
+}
+
+/// Keeps a failed attempt for those after it.
+fn remember(node: &mut Node, meta: Meta, failure: &Arc<Failure>) {
+    if node.past.len() == MAX_PAST {
+        node.past.remove(0);
+    }
+    node.past.push(Past {
+        attempt: node.tries,
+        at: meta.at,
+        failure: Arc::clone(failure),
+    });
 }
 
 /// Tells the successors of a step that failed for good.

@@ -23,6 +23,8 @@ pub enum Command {
         progress: Option<f64>,
         message: Option<String>,
     },
+    /// Somebody outside has taken the attempt over, and will answer by himself.
+    Accept { token: Token },
     /// An executor with a free slot takes an enqueued step.
     Claim { node: u32 },
     /// Processes other than these are gone: what they held is lost. Of what this process holds by the book,

@@ -1,6 +1,7 @@
 //! What the shell has to do after the commit that carries the events. Effects are data.
 
 use crate::outcome::{Token, Work};
+use crate::plan::StepSpec;
 
 /// Something to do once the events are stored.
 #[derive(Debug, Clone)]
@@ -34,11 +35,11 @@ pub enum Place {
 
 /// What the shell tells the core about its executors.
 pub trait Placement {
-    /// Finds a place for one attempt of `action`; a place `Here` is used up by the answer.
-    fn place(&mut self, action: &str) -> Place;
+    /// Finds a place for one attempt of the step; a place `Here` is used up by the answer.
+    fn place(&mut self, step: &StepSpec) -> Place;
 
     /// Gives back a place that `place` (or a claim) took: the attempt could not begin.
-    fn release(&mut self, action: &str);
+    fn release(&mut self, step: &StepSpec);
 }
 
 /// Everything ambient, handed in.

@@ -41,6 +41,9 @@ pub struct Created {
     /// Small strings to find the run by.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub labels: Map<String, Value>,
+    /// `priority` goes before the steps' own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub priority_is_for_all: bool,
 }
 
 /// Why a step was skipped.
@@ -88,6 +91,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         beat_by: Option<Time>,
     },
+    /// Somebody outside has taken the attempt over: it no longer depends on the process that handed it out.
+    AttemptAccepted {
+        n: u32,
+        a: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beat_by: Option<Time>,
+    },
     /// The attempt gave a sign of life.
     StepProgressed {
         n: u32,
@@ -101,6 +111,8 @@ pub enum Event {
     },
     /// The attempt succeeded.
     StepSucceeded { n: u32, a: u32, success: Arc<Success> },
+    /// The result of an earlier run was taken over, and no attempt is made.
+    StepReused { n: u32, success: Arc<Success> },
     /// The attempt failed; another is due at `at`.
     StepRetrying {
         n: u32,

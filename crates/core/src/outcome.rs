@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::Created;
 use crate::id::RunId;
 use crate::time::Time;
 
@@ -21,12 +22,33 @@ pub struct Work {
     pub step: String,
     /// Action name as written in the plan.
     pub action: Arc<str>,
+    /// Queue of the step.
+    pub queue: Arc<str>,
     /// The step's input with its templates filled in.
     pub input: Value,
     /// The run's context at hand-out.
     pub context: Arc<Value>,
     /// When the attempt's start-to-close timeout fires, if it has one.
     pub deadline: Option<Time>,
+    /// What the run was started with.
+    pub created: Arc<Created>,
+    /// Which of the attempts that its retry policy counts this is, from 1.
+    pub attempt: u32,
+    /// Failed attempts before this one, the oldest first.
+    pub past: Vec<Past>,
+    /// Outputs of the completed steps before this one, the farthest first; filled where the step asks for it.
+    pub upstream: Vec<(String, Arc<Value>)>,
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Which of the attempts that its retry policy counts, from 1.
+    pub attempt: u32,
+    /// When it ended.
+    pub at: Time,
+    /// How.
+    pub failure: Arc<Failure>,
 }
 
 impl Work {

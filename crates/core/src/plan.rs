@@ -45,6 +45,12 @@ pub struct Settings {
     /// Most steps under way at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u32>,
+    /// The store keeps a row for each step run, so that they can be listed and counted over all runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub list_steps: bool,
+    /// A step that fails for good leaves a dead letter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letters: bool,
 }
 
 /// What a step's permanent failure does to the rest of the run.
@@ -100,6 +106,20 @@ pub struct StepSpec {
     /// A person must approve before the step starts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub requires_approval: bool,
+    /// Where the step waits when no executor is free, and what limits on its action are counted by; its action when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Higher goes first in its queue; the run's priority when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// The executor is given the outputs of all completed steps before this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upstream: bool,
+    /// Done by somebody outside: silence counts from when they have it. Until then the process that hands the attempt
+    /// out answers for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
 }
 
 impl StepSpec {
@@ -119,7 +139,16 @@ impl StepSpec {
             timeouts: Timeouts::default(),
             optional: false,
             requires_approval: false,
+            queue: None,
+            priority: None,
+            upstream: false,
+            outside: false,
         }
+    }
+
+    /// Where it waits for an executor.
+    pub fn queue(&self) -> &str {
+        self.queue.as_deref().unwrap_or(&self.action)
     }
 
     /// The label, or the key where there is none.
@@ -162,6 +191,8 @@ pub enum Join {
     Any,
     /// The first `n`.
     AtLeast(u32),
+    /// Every predecessor that can still run, and at least one, however the others ended: what there is is merged.
+    Available,
 }
 
 /// What a `when` that is false means to the successors.
@@ -238,6 +269,7 @@ pub struct Digest(pub [u8; 32]);
 pub(crate) struct CompiledStep {
     pub kind: StepKind,
     pub action: Arc<str>,
+    pub queue: Arc<str>,
     pub input: Template,
     pub when: Option<Condition>,
     pub items: Option<Expression>,
@@ -268,6 +300,21 @@ impl Plan {
     /// Index of a step by its key.
     pub fn step_index(&self, key: &str) -> Option<u32> {
         self.index.get(key).copied()
+    }
+
+    /// Queue of the step at `index`: its own, or its action in lower case.
+    pub fn queue(&self, index: u32) -> &Arc<str> {
+        &self.steps[index as usize].queue
+    }
+
+    /// Indices of the steps right before the one at `index`.
+    pub fn predecessors(&self, index: u32) -> impl Iterator<Item = u32> {
+        self.steps[index as usize].predecessors.iter().map(|edge| edge.step)
+    }
+
+    /// Indices of the steps right after the one at `index`.
+    pub fn successors(&self, index: u32) -> impl Iterator<Item = u32> {
+        self.steps[index as usize].successors.iter().map(|edge| edge.step)
     }
 
     /// How the step at `index` is done.

@@ -6,12 +6,12 @@
 
 mod node;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use node::{Approval, Class, Fan, Hold, ItemRef, Node, Verdict};
+pub use node::{Approval, Class, Fan, Hold, ItemRef, MAX_PAST, Node, OUTSIDE, Verdict};
 
 use crate::event::{Created, Meta};
 use crate::id::RunId;
@@ -123,12 +123,16 @@ impl RunState {
         let plan = Arc::clone(&self.plan);
         let node = &mut self.nodes[n as usize];
         let (class, failed, timer) = (node.class(), node.counts_as_failed(&plan), node.timer);
+        let outside = node.is_outside();
         change(node);
         let (class_after, failed_after, timer_after) = (node.class(), node.counts_as_failed(&plan), node.timer);
+        let outside_after = node.is_outside();
         self.counts[class as usize] -= 1;
         self.counts[class_after as usize] += 1;
         self.counts[Class::Failed as usize] -= u32::from(failed);
         self.counts[Class::Failed as usize] += u32::from(failed_after);
+        self.counts[Class::Outside as usize] -= u32::from(outside);
+        self.counts[Class::Outside as usize] += u32::from(outside_after);
         if timer != timer_after {
             if let Some(at) = timer {
                 self.timers.remove(&(at, n));
@@ -144,9 +148,18 @@ impl RunState {
         self.counts[class as usize]
     }
 
-    /// Attempts handed out and not answered.
+    /// Attempts that processes hold and have not answered.
     pub fn claims(&self) -> u32 {
-        self.count(Class::Claimed)
+        self.count(Class::Claimed) - self.count(Class::Outside)
+    }
+
+    /// What decides about a node's turn in its queue.
+    pub fn priority_of(&self, n: u32) -> i32 {
+        let own = self.plan.spec.steps[self.nodes[n as usize].step as usize].priority;
+        match own {
+            Some(own) if !self.created.priority_is_for_all => own,
+            _ => self.created.priority,
+        }
     }
 
     /// When the run next has to look at the clock.
@@ -197,6 +210,33 @@ impl RunState {
             .failure
             .as_deref()
             .map(|failure| (failed, failure))
+    }
+
+    /// Outputs of the completed steps before a step, the farthest first; at the same distance in the order of the plan.
+    pub fn upstream(&self, step: u32) -> Vec<(String, Arc<Value>)> {
+        let plan = &self.plan;
+        let mut distance: HashMap<u32, u32> = HashMap::new();
+        let mut open = vec![step];
+        let mut far = 0;
+        while !open.is_empty() {
+            far += 1;
+            let before = open.iter().flat_map(|&n| &plan.steps[n as usize].predecessors);
+            let next: Vec<u32> = before.map(|edge| edge.step).collect();
+            open.clear();
+            for n in next {
+                // The longest way counts: a step comes after everything that it was given itself.
+                if distance.insert(n, far) != Some(far) {
+                    open.push(n);
+                }
+            }
+        }
+        let mut before: Vec<(u32, u32)> = distance.into_iter().map(|(n, far)| (u32::MAX - far, n)).collect();
+        before.sort_unstable();
+        let output = |(_, n): (u32, u32)| {
+            let success = self.nodes[n as usize].success.as_ref()?;
+            Some((plan.spec.steps[n as usize].key.clone(), Arc::clone(&success.output)))
+        };
+        before.into_iter().filter_map(output).collect()
     }
 
     /// Rough size in memory, in bytes: what hangs on the state is counted with a flat sum.

@@ -17,6 +17,7 @@ use crate::command::{Command, Rejected};
 use crate::effect::{Cx, Effect};
 use crate::event::{Created, Event, Meta};
 use crate::id::RunId;
+use crate::outcome::Success;
 use crate::plan::Plan;
 use crate::state::RunState;
 
@@ -44,7 +45,15 @@ pub enum StepError {
 }
 
 /// Starts a run.
-pub fn start(id: RunId, plan: Arc<Plan>, created: Created, cx: &mut Cx<'_>) -> Result<(RunState, Step), IllegalEvent> {
+///
+/// The results of `reused` steps, by index, are taken over from an earlier run; they must have no predecessors.
+pub fn start(
+    id: RunId,
+    plan: Arc<Plan>,
+    created: Created,
+    reused: &[(u32, Arc<Success>)],
+    cx: &mut Cx<'_>,
+) -> Result<(RunState, Step), IllegalEvent> {
     let meta = Meta {
         at: cx.now,
         owner: cx.owner,
@@ -56,6 +65,10 @@ pub fn start(id: RunId, plan: Arc<Plan>, created: Created, cx: &mut Cx<'_>) -> R
         out: Step::default(),
     };
     decision.out.events.push(Event::RunCreated(Box::new(created)));
+    for (n, success) in reused {
+        let success = Arc::clone(success);
+        decision.emit(Event::StepReused { n: *n, success })?;
+    }
     decision.finish(Gate::Open)?;
     let out = std::mem::take(&mut decision.out);
     Ok((state, out))
@@ -104,6 +117,7 @@ impl Decision<'_, '_> {
                 progress,
                 message,
             } => self.heartbeat(token, progress, message),
+            Command::Accept { token } => self.accept(token),
             Command::Claim { node } => self.claim(node),
             Command::Recover { alive, held, as_of } => self.recover(&alive, &held, as_of),
             Command::Approve { step, by, comment } => self.approve(step, by, comment),

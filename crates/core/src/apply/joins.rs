@@ -88,6 +88,12 @@ fn decide(state: &mut RunState, meta: Meta, n: u32) {
             }
             if node.blocked > 0 { u32::MAX } else { 1 }
         }
+        Join::Available => {
+            if node.remaining > 0 {
+                return;
+            }
+            1
+        }
         Join::Any => 1,
         Join::AtLeast(needed) => needed,
     };

@@ -68,6 +68,7 @@ fn take_back(state: &mut RunState, n: u32) -> Result<(), IllegalEvent> {
         node.progress = None;
         node.success = None;
         node.failure = None;
+        node.past = Vec::new();
         if !reopens_items {
             node.fan = None;
             node.approval = None;

@@ -121,9 +121,14 @@ fn compile_step(at: usize, step: &StepSpec, index: &HashMap<String, u32>) -> Res
         known(items.references(), index, || field("for_each", ""))?;
     }
     let action = Arc::from(step.action.as_str());
+    let queue = match &step.queue {
+        Some(queue) => Arc::from(queue.as_str()),
+        None => Arc::from(step.action.to_ascii_lowercase()),
+    };
     Ok(CompiledStep {
         kind,
         action,
+        queue,
         input,
         when,
         items,
@@ -157,7 +162,7 @@ fn check_settings(at: usize, step: &StepSpec) -> Result<(), PlanError> {
             "join.at_least",
             &format!("{n} of {} predecessors can never lead here", step.depends_on.len()),
         ),
-        Join::All | Join::Any | Join::AtLeast(_) => Ok(()),
+        Join::All | Join::Any | Join::AtLeast(_) | Join::Available => Ok(()),
     }
 }
 

@@ -6,9 +6,15 @@ use serde_json::Value;
 
 use crate::event::SkipCause;
 use crate::machine::StepStatus;
-use crate::outcome::{Failure, Success};
+use crate::outcome::{Failure, Past, Success};
 use crate::plan::Plan;
 use crate::time::Time;
+
+/// Holds an attempt that somebody outside has taken over: no process has this number.
+pub const OUTSIDE: u64 = 0;
+
+/// Most failed attempts that are kept of a step run.
+pub const MAX_PAST: usize = 100;
 
 /// A step run: a step of the plan, or one item of a `for_each` step.
 #[derive(Debug, Clone)]
@@ -31,7 +37,7 @@ pub struct Node {
     pub tries: u32,
     /// Attempts lost since the last reset.
     pub lost: u32,
-    /// Process that holds the attempt under way.
+    /// Process that holds the attempt under way, or [`OUTSIDE`].
     pub owner: u64,
     /// Predecessors not settled.
     pub(crate) remaining: u32,
@@ -55,6 +61,8 @@ pub struct Node {
     pub success: Option<Arc<Success>>,
     /// Its last failure, also while a retry is awaited.
     pub failure: Option<Arc<Failure>>,
+    /// Its failed attempts since the last reset, the latest of many.
+    pub past: Vec<Past>,
     /// Its items.
     pub fan: Option<Box<Fan>>,
     /// Who decided about its approval.
@@ -150,11 +158,13 @@ pub enum Class {
     ItemSettled,
     /// Settled badly in a way that fails the run (counted beside the classes above).
     Failed,
+    /// Held by an executor, and by nobody's process (counted beside the classes above).
+    Outside,
 }
 
 impl Class {
     /// Number of classes.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 }
 
 impl Node {
@@ -181,6 +191,7 @@ impl Node {
             progress: None,
             success: None,
             failure: None,
+            past: Vec::new(),
             fan: None,
             approval: None,
         }
@@ -235,6 +246,11 @@ impl Node {
             && self.item.is_none()
             && !plan.spec.steps[self.step as usize].optional
             && !plan.steps[self.step as usize].handles_failure
+    }
+
+    /// Whether it is held outside, whatever becomes of the process that handed it out.
+    pub fn is_outside(&self) -> bool {
+        self.owner == OUTSIDE && self.is_claimed()
     }
 
     /// Whether an executor holds it.

@@ -103,7 +103,7 @@ impl Decision<'_, '_> {
     }
 
     fn begin_work(&mut self, plan: &Arc<Plan>, n: u32, spec: &StepSpec) -> Result<(), IllegalEvent> {
-        match self.cx.placement.place(&spec.action) {
+        match self.cx.placement.place(spec) {
             Place::Here => self.hand_out(plan, n),
             Place::Queue => {
                 let by = spec.timeouts.queue_ms.map(|ms| self.cx.now.plus_ms(ms));
@@ -123,13 +123,14 @@ impl Decision<'_, '_> {
         let input = match plan.steps[at].input.render(&RunScope::of(self.state, n)) {
             Ok(input) => input,
             Err(error) => {
-                self.cx.placement.release(&plan.spec.steps[at].action);
+                self.cx.placement.release(&plan.spec.steps[at]);
                 return self.fail_expression(n, "input", &error);
             }
         };
         let timeouts = plan.spec.steps[at].timeouts;
         let close_by = timeouts.attempt_ms.map(|ms| self.cx.now.plus_ms(ms));
-        let beat_by = timeouts.heartbeat_ms.map(|ms| self.cx.now.plus_ms(ms));
+        let beat_ms = timeouts.heartbeat_ms.filter(|_| !plan.spec.steps[at].outside);
+        let beat_by = beat_ms.map(|ms| self.cx.now.plus_ms(ms));
         let attempt = self.state.nodes[n as usize].attempt + 1;
         self.emit(Event::StepStarted {
             n,
@@ -147,9 +148,18 @@ impl Decision<'_, '_> {
             workflow: Arc::clone(&self.state.created.workflow),
             step: self.state.name_of(n),
             action: Arc::clone(&plan.steps[at].action),
+            queue: Arc::clone(&plan.steps[at].queue),
             input,
             context: Arc::clone(&self.state.context),
             deadline: close_by,
+            created: Arc::clone(&self.state.created),
+            attempt: self.state.nodes[n as usize].tries + 1,
+            past: self.state.nodes[n as usize].past.clone(),
+            upstream: if plan.spec.steps[at].upstream {
+                self.state.upstream(at as u32)
+            } else {
+                Vec::new()
+            },
         };
         self.out.effects.push(Effect::Dispatch(Box::new(work)));
         Ok(())

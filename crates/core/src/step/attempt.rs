@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::machine::StepStatus;
 use crate::outcome::{Failure, Outcome, Success, Token};
 use crate::plan::Digest;
-use crate::state::{Class, Node};
+use crate::state::Node;
 use crate::time::Time;
 
 /// How an attempt ended that is no longer under way.
@@ -200,6 +200,21 @@ impl Decision<'_, '_> {
         Ok(())
     }
 
+    /// Somebody outside has it: it is not lost with the process that handed it out.
+    pub(super) fn accept(&mut self, token: Token) -> Result<(), StepError> {
+        self.fence(token)?;
+        let node = &self.state.nodes[token.node as usize];
+        if !node.is_outside() {
+            let limit = self.state.plan.spec.steps[node.step as usize].timeouts.heartbeat_ms;
+            self.emit(Event::AttemptAccepted {
+                n: token.node,
+                a: token.attempt,
+                beat_by: limit.map(|ms| self.cx.now.plus_ms(ms)),
+            })?;
+        }
+        Ok(())
+    }
+
     /// An executor that has a free slot takes a step that waited for one.
     pub(super) fn claim(&mut self, n: u32) -> Result<(), StepError> {
         self.must_be_live()?;
@@ -225,7 +240,7 @@ impl Decision<'_, '_> {
     /// What dead processes held is made again under a new attempt number, up to a limit: a step that takes
     /// its process down with it each time must not do so for ever.
     pub(super) fn recover(&mut self, alive: &[u64], held: &HashSet<Token>, as_of: Time) -> Result<(), StepError> {
-        if self.state.count(Class::Claimed) == 0 {
+        if self.state.claims() == 0 {
             return Ok(());
         }
         let plan = Arc::clone(&self.state.plan);
@@ -241,7 +256,7 @@ impl Decision<'_, '_> {
             } else {
                 alive.contains(&node.owner) || node.started_at.is_some_and(|at| at >= as_of)
             };
-            if !node.is_claimed() || is_held {
+            if !node.is_claimed() || node.is_outside() || is_held {
                 continue;
             }
             let (a, limit) = (node.attempt, plan.spec.steps[node.step as usize].retry.max_lost);
