@@ -9,12 +9,12 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use quintet_core::event::Meta;
 use quintet_core::id::RunId;
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus, step};
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    DueRun, Head, IdempotencyRecord, NodeRow, OutboxEntry, QueueEntry, RunRow, StoredCommit, WorkflowRow,
-    WorkflowVersionRow,
+    DeadLetter, DueRun, Head, IdempotencyRecord, NodeRow, OutboxEntry, QueueEntry, Record, RunRow, StepRow,
+    StoredCommit, WorkflowRow, WorkflowVersionRow,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -192,6 +192,67 @@ pub fn status(row: &Row, at: usize) -> Result<RunStatus> {
     known.ok_or_else(|| corrupt(format!("{number} is not a state of a run")))
 }
 
+/// The stored number of a step's state: its place among all.
+pub fn step_number(status: StepStatus) -> i16 {
+    status as i16
+}
+
+pub fn step_status(row: &Row, at: usize) -> Result<StepStatus> {
+    let number: i16 = get(row, at)?;
+    let known = usize::try_from(number).ok().and_then(|place| step::ALL.get(place));
+    known
+        .copied()
+        .ok_or_else(|| corrupt(format!("{number} is not a state of a step")))
+}
+
+/// Columns as the statements under `sql/steps` list them.
+pub fn step(row: &Row) -> Result<StepRow> {
+    Ok(StepRow {
+        run: run_id(row, 0)?,
+        node: small(row, 1)?,
+        namespace: text(row, 2)?,
+        workflow: text(row, 3)?,
+        step: text(row, 4)?,
+        action: text(row, 5)?,
+        queue: text(row, 6)?,
+        status: step_status(row, 7)?,
+        attempt: small(row, 8)?,
+        priority: get(row, 9)?,
+        created_at: time(row, 10)?,
+        updated_at: time(row, 11)?,
+    })
+}
+
+/// Columns as the statements under `sql/letters` list them.
+pub fn letter(row: &Row) -> Result<DeadLetter> {
+    Ok(DeadLetter {
+        run: run_id(row, 0)?,
+        node: small(row, 1)?,
+        attempt: small(row, 2)?,
+        namespace: text(row, 3)?,
+        workflow: text(row, 4)?,
+        step: text(row, 5)?,
+        queue: text(row, 6)?,
+        body: string(row, 7)?,
+        failed_at: time(row, 8)?,
+        retried_at: time_or_none(row, 9)?,
+    })
+}
+
+/// Columns as the statements under `sql/records` list them.
+pub fn document(row: &Row) -> Result<Record> {
+    Ok(Record {
+        namespace: text(row, 0)?,
+        kind: text(row, 1)?,
+        id: text(row, 2)?,
+        version: unsigned(row, 3)?,
+        body: string(row, 4)?,
+        expires_at: time_or_none(row, 5)?,
+        created_at: time(row, 6)?,
+        updated_at: time(row, 7)?,
+    })
+}
+
 /// Columns as the statements under `sql/runs` list them.
 pub fn run(row: &Row) -> Result<RunRow> {
     Ok(RunRow {
@@ -231,7 +292,7 @@ pub fn entry(row: &Row) -> Result<QueueEntry> {
         namespace: text(row, 0)?,
         run: run_id(row, 1)?,
         node: small(row, 2)?,
-        action: text(row, 3)?,
+        queue: text(row, 3)?,
     })
 }
 
@@ -311,6 +372,27 @@ pub fn all<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_a_steps_state_is_its_place_among_all() {
+        for (place, status) in (0..).zip(step::ALL) {
+            assert_eq!(step_number(status), place);
+        }
+    }
+
+    /// As the statements and the tables have them.
+    #[test]
+    fn statements_know_the_states_by_their_numbers() {
+        assert_eq!(step_number(StepStatus::Enqueued), 1);
+        assert_eq!(step_number(StepStatus::InProgress), 2);
+        assert_eq!(step_number(StepStatus::WaitingForRetry), 5);
+        assert_eq!(step_number(StepStatus::Cancelled), 8);
+        assert!(
+            step::ALL
+                .iter()
+                .all(|status| status.is_settled() == (step_number(*status) >= 6))
+        );
+    }
 
     #[test]
     fn any_text_comes_back_and_keeps_its_place_in_the_order() {

@@ -13,6 +13,10 @@ use crate::sql;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("initial", include_str!("../migrations/0001_initial.sql")),
     ("origin", include_str!("../migrations/0002_origin.sql")),
+    (
+        "steps_letters_records",
+        include_str!("../migrations/0003_steps_letters_records.sql"),
+    ),
 ];
 
 /// The schema version of this program.
@@ -209,6 +213,27 @@ mod tests {
             assert_eq!(count.trim(), known.to_string());
         }
         assert_eq!(dump(&whole), dump(&stepwise));
+    }
+
+    #[test]
+    fn what_waited_before_the_queues_had_names_waits_there_still() {
+        let database = fresh();
+        migrated_to(&database, &MIGRATIONS[..2]).unwrap();
+        let waiting = "INSERT INTO quintet.queue (run, node, rank, action, namespace) \
+                       VALUES ('00000000000000000000000000000007', 3, -5, 'http', 'default')";
+        database.psql(waiting).unwrap();
+        let store = support::open(&database.url());
+        let claim = quintet_store::Claim {
+            owner: 1,
+            now: quintet_core::time::Time(0),
+            until: quintet_core::time::Time(1),
+        };
+        let asks = [quintet_store::QueueAsk::all("http")];
+        let found = support::wait(quintet_store::Store::queued(&store, &asks, claim, 10)).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].run.bits(), found[0].node, &*found[0].queue), (7, 3, "http"));
+        let status = support::wait(quintet_store::Store::status(&store)).unwrap();
+        assert_eq!(status.schema, SCHEMA);
     }
 
     #[test]

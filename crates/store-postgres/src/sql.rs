@@ -30,6 +30,7 @@ const INT8: Type = Type::INT8;
 const TEXT: Type = Type::TEXT;
 const BYTEA: Type = Type::BYTEA;
 const BOOL: Type = Type::BOOL;
+const INT4: Type = Type::INT4;
 const UUIDS: Type = Type::UUID_ARRAY;
 const TEXTS: Type = Type::TEXT_ARRAY;
 const BYTEAS: Type = Type::BYTEA_ARRAY;
@@ -67,7 +68,8 @@ statements! {
         INT8S, TEXTS, TEXTS, TEXTS, TEXTS,
         INT8S, INT8S, UUIDS,
         BYTEAS, TEXTS,
-        INT8S, BYTEAS
+        INT8S, BYTEAS,
+        TEXTS
     ],
     COMMIT_MOVE = Plan "commit/move" [
         INT8, INT8,
@@ -80,15 +82,28 @@ statements! {
         TEXTS, INT8S,
         TEXTS, TEXTS, INT8S
     ],
+    COMMIT_STEPS = Plan "commit/steps" [
+        INT8, UUIDS,
+        UUIDS, INT8S, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INT2S, INT8S, INT4S, INT8S, INT8S,
+        UUIDS,
+        UUIDS, INT8S, INT8S, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INT8S, INT8S
+    ],
     HISTORY_DELETE = Nothing "history/delete" [UUIDS],
     HISTORY_INSERT = Plan "history/insert" [INT8, INT8, UUIDS, INT8S, TEXTS],
     HISTORY_LIST = Nothing "history/list" [UUID, INT8, INT8],
     HISTORY_PARTITIONS = Nothing "history/partitions" [],
-    IDEMPOTENCY_EXPIRE = Plan "idempotency/expire" [TEXTS, TEXTS, TEXTS, INT8],
+    IDEMPOTENCY_EXPIRE = Plan "idempotency/expire" [TEXTS, TEXTS, TEXTS, TEXTS, INT8],
     IDEMPOTENCY_FIND = Plan "idempotency/find" [TEXTS, TEXTS, TEXTS, INT8],
     IDEMPOTENCY_GET = Plan "idempotency/get" [TEXT, TEXT, TEXT, INT8],
     IDEMPOTENCY_INSERT = Plan "idempotency/insert" [TEXTS, TEXTS, TEXTS, BYTEAS, TEXTS, INT8S],
     IDEMPOTENCY_PRUNE = Plan "idempotency/prune" [INT8, INT8],
+    LETTERS_DELETE = Plan "letters/delete" [UUIDS],
+    LETTERS_GET = Plan "letters/get" [UUID, INT8, TEXT, INT8],
+    LETTERS_LIST = Plan "letters/list" [TEXT, TEXT, TEXT, INT8, INT8],
+    LETTERS_LIST_ALL = Plan "letters/list_all" [TEXT, TEXT, TEXT, INT8, INT8],
+    LETTERS_PURGE = Plan "letters/purge" [INT8, TEXT, INT8],
+    LETTERS_PUT = Plan "letters/put" [UUIDS, INT8S, INT8S, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INT8S, INT8S],
+    LETTERS_RETRY = Plan "letters/retry" [UUIDS, INT8S, INT8],
     NODES_BEAT = Plan "nodes/beat" [INT8, TEXT, TEXT, TEXT, INT8, INT8, BOOL, INT8, BOOL],
     NODES_FORGET = Plan "nodes/forget" [INT8],
     NODES_LIST = Plan "nodes/list" [],
@@ -104,11 +119,18 @@ statements! {
     OUTBOX_RETRY = Plan "outbox/retry" [INT8S, TEXT, INT8],
     PLANS_GET = Plan "plans/get" [BYTEA],
     PLANS_PUT = Plan "plans/put" [BYTEAS, TEXTS],
-    QUEUE_CLAIM = Plan "queue/claim" [TEXTS, INT8, INT8, INT8, INT8],
+    QUEUE_CLAIM = Plan "queue/claim" [TEXTS, INT8S, INT8, INT8, INT8, INT8],
     QUEUE_COUNT = Nothing "queue/count" [],
     QUEUE_PUT = Plan "queue/put" [UUIDS, INT8S, TEXTS, INT8S, TEXTS],
     QUEUE_REMOVE = Plan "queue/remove" [UUIDS, INT8S],
     QUEUE_REMOVE_RUNS = Plan "queue/remove_runs" [UUIDS],
+    RECORDS_DELETE = Plan "records/delete" [TEXTS, TEXTS, TEXTS],
+    RECORDS_EXPIRED = Plan "records/expired" [TEXT, INT8, INT8],
+    RECORDS_GET = Plan "records/get" [TEXT, TEXT, TEXT],
+    RECORDS_INSERT = Plan "records/insert" [TEXTS, TEXTS, TEXTS, INT8S, TEXTS, INT8S, INT8S, INT8S],
+    RECORDS_LIST = Plan "records/list" [TEXT, TEXT, TEXT, INT8],
+    RECORDS_LOCK = Plan "records/lock" [TEXTS, TEXTS, TEXTS],
+    RECORDS_UPDATE = Plan "records/update" [TEXTS, TEXTS, TEXTS, INT8S, TEXTS, INT8S, INT8S, INT8S],
     RUNS_ANY = Plan "runs/any" [UUID, UUID],
     RUNS_CLAIMED = Plan "runs/claimed" [INT8S, UUID, INT8],
     RUNS_COUNT = Nothing "runs/count" [],
@@ -124,9 +146,10 @@ statements! {
     RUNS_KEPT = Plan "runs/kept" [UUID, UUID, INT8],
     RUNS_LIST = Plan "runs/list" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
     RUNS_LIST_BY_NAMESPACE = Plan "runs/list_by_namespace" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
-    RUNS_LIST_BY_STATUS = Plan "runs/list_by_status" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_BY_PREFIX = Plan "runs/list_by_prefix" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_BY_STATUS = Plan "runs/list_by_status" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8, TEXT],
     RUNS_LIST_BY_WORKFLOW = Plan "runs/list_by_workflow" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
-    RUNS_LIST_LIVE = Plan "runs/list_live" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8],
+    RUNS_LIST_LIVE = Plan "runs/list_live" [TEXT, UUID, INT8, INT8, INT8, TEXT, INT8, TEXT],
     RUNS_LOCK = Plan "runs/lock" [UUIDS],
     RUNS_NEXT_WAKE = Plan "runs/next_wake" [],
     RUNS_RESCHEDULE = Plan "runs/reschedule" [UUIDS, INT8S, INT8S],
@@ -139,12 +162,26 @@ statements! {
     STATUS_SERVER = Nothing "status/server" [],
     STATUS_SETTINGS = Nothing "status/settings" [],
     STATUS_SNAPSHOT = Nothing "status/snapshot" [],
+    STEPS_COUNT = Plan "steps/count" [TEXT, TEXT],
+    STEPS_COUNT_RUNNING = Plan "steps/count_running" [TEXTS, TEXTS],
+    STEPS_DELETE = Plan "steps/delete" [UUIDS],
+    STEPS_END = Plan "steps/end" [UUIDS, INT8],
+    STEPS_IN_PROGRESS = Plan "steps/in_progress" [TEXT],
+    STEPS_LIST = Plan "steps/list" [TEXT, INT8, INT2S, TEXT, TEXT, INT8, INT8],
+    STEPS_LIST_BY_RUN = Plan "steps/list_by_run" [TEXT, INT8, INT2S, TEXT, TEXT, UUID, INT8, INT8],
+    STEPS_LOCK = Plan "steps/lock" [INT4, INT4S],
+    STEPS_PUT = Plan "steps/put" [
+        UUIDS, INT8S, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, INT2S, INT8S, INT4S, INT8S, INT8S
+    ],
+    STEPS_RUNNING = Plan "steps/running" [UUIDS, INT8S, UUIDS],
     TRANSFER_ADVANCE = Plan "transfer/advance" [BYTEA, BYTEA],
     TRANSFER_BEGIN = Nothing "transfer/begin" [BYTEA, BYTEA],
     TRANSFER_COUNTS = Nothing "transfer/counts" [],
+    TRANSFER_DOCUMENTS = Plan "transfer/documents" [TEXT, TEXT, TEXT, INT8, INT8, INT8],
     TRANSFER_FINISH = Plan "transfer/finish" [],
     TRANSFER_HISTORY = Nothing "transfer/history" [UUID, INT8, INT8, INT8],
     TRANSFER_KEYS = Plan "transfer/keys" [TEXT, TEXT, TEXT, INT8, INT8, INT8],
+    TRANSFER_LETTERS = Plan "transfer/letters" [UUID, INT8, INT8, INT8, INT8],
     TRANSFER_MESSAGES = Plan "transfer/messages" [INT8, INT8, INT8],
     TRANSFER_ORIGIN = Plan "transfer/origin" [],
     TRANSFER_PLANS = Plan "transfer/plans" [BYTEA, INT8, INT8],
@@ -157,6 +194,7 @@ statements! {
     TRANSFER_QUEUE = Plan "transfer/queue" [UUID, INT8, INT8],
     TRANSFER_RAISE_IDS = Plan "transfer/raise_ids" [INT8],
     TRANSFER_RUNS = Plan "transfer/runs" [UUID, INT8, INT8],
+    TRANSFER_STEPS = Plan "transfer/steps" [UUID, INT8, INT8],
     TRANSFER_VERSIONS = Plan "transfer/versions" [TEXT, TEXT, INT8, INT8, INT8],
     TRANSFER_WORKFLOWS = Plan "transfer/workflows" [TEXT, TEXT, INT8, INT8],
     WORKFLOWS_CURRENT = Plan "workflows/current" [TEXTS, TEXTS],
@@ -278,6 +316,14 @@ mod tests {
                 ],
             ),
             (
+                &COMMIT_STEPS,
+                &[
+                    "Index Scan using runs_pkey on runs r",
+                    "Index Scan using steps_pkey on steps s",
+                    "Index Cond: (run = e.run)",
+                ],
+            ),
+            (
                 &RUNS_DUE,
                 &["Index Scan using runs_wake on runs", "Index Cond: (wake_at <= $1)"],
             ),
@@ -293,6 +339,13 @@ mod tests {
                 &["Index Scan Backward using runs_by_workflow on runs"],
             ),
             (
+                &RUNS_LIST_BY_PREFIX,
+                &[
+                    "Index Only Scan using runs_by_workflow on runs",
+                    "Index Scan Backward using runs_by_workflow on runs",
+                ],
+            ),
+            (
                 &RUNS_LIST_BY_STATUS,
                 &["Index Scan Backward using runs_by_outcome on runs"],
             ),
@@ -303,8 +356,8 @@ mod tests {
             (
                 &QUEUE_CLAIM,
                 &[
-                    "Index Scan using queue_by_action on queue",
-                    "Index Cond: (action = a.action)",
+                    "Index Scan using queue_in_order on queue",
+                    "Index Cond: (queue = a.queue)",
                 ],
             ),
             (
@@ -315,6 +368,36 @@ mod tests {
                 &OUTBOX_NEXT,
                 &["Index Only Scan using outbox_streams_due on outbox_streams"],
             ),
+            (
+                &STEPS_COUNT,
+                &[
+                    "Index Cond: ((namespace = $1) AND (outcome IS NULL) AND (action = $2))",
+                    "Index Only Scan using steps_by_outcome on steps",
+                ],
+            ),
+            (
+                &STEPS_COUNT_RUNNING,
+                &[
+                    "Index Only Scan using steps_running on steps",
+                    "Index Cond: ((action = l.action) AND (queue = l.queue))",
+                ],
+            ),
+            (&STEPS_IN_PROGRESS, &["Index Only Scan using steps_running on steps"]),
+            (&STEPS_RUNNING, &["Index Scan using steps_pkey on steps"]),
+            (
+                &STEPS_END,
+                &["Index Scan using steps_pkey on steps", "Index Cond: (run = ANY ($1))"],
+            ),
+            (
+                &STEPS_LIST_BY_RUN,
+                &["Index Scan using steps_pkey on steps", "Index Cond: (run = $6)"],
+            ),
+            (&LETTERS_RETRY, &["Index Cond: ((run = i.run) AND (node = i.node))"]),
+            (
+                &LETTERS_LIST,
+                &["Index Only Scan using dead_letters_open on dead_letters"],
+            ),
+            (&RECORDS_EXPIRED, &["Index Scan using records_by_expiry on records"]),
             (&TRANSFER_RUNS, &["Index Scan using runs_pkey on runs"]),
             (&TRANSFER_QUEUE, &["Index Scan using queue_pkey on queue"]),
             (&OUTBOX_DELIVER, &["using outbox_in_order on outbox m"]),

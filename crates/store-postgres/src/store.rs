@@ -8,9 +8,10 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Beat, Claim, Commit, DueRun, Head, IdempotencyRecord, NodeBeat, NodeRow, OutboxEntry, QueueEntry, RunFilter,
-    RunPage, RunRow, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow,
-    WorkflowVersionRow, WorkflowWrite,
+    Beat, Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NodeBeat, NodeRow,
+    OutboxEntry, QueueAsk, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
+    StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow,
+    WorkflowWrite,
 };
 
 use crate::counters::{Counters, Meters};
@@ -180,8 +181,92 @@ impl Store for PostgresStore {
             .or_lost(Lost::Harmless)
     }
 
-    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        write::claims::queued(&self.database, actions, claim, limit)
+    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        write::claims::queued(&self.database, asks, claim, limit)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn steps(
+        &self,
+        namespace: &str,
+        filter: &StepFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<StepPage, StoreError> {
+        read::steps::page(&self.database, namespace, filter, offset, limit)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
+        read::steps::counts(&self.database, namespace, action)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn in_progress(&self, action: &str) -> Result<Vec<(Arc<str>, u32)>, StoreError> {
+        read::steps::in_progress(&self.database, action)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn letters(
+        &self,
+        namespace: &str,
+        filter: &LetterFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<LetterPage, StoreError> {
+        read::letters::page(&self.database, namespace, filter, offset, limit)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn letter(
+        &self,
+        namespace: &str,
+        run: RunId,
+        node: u32,
+        attempt: Option<u32>,
+    ) -> Result<Option<DeadLetter>, StoreError> {
+        read::letters::get(&self.database, namespace, run, node, attempt)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn purge_letters(&self, namespace: Option<&str>, before: Time, limit: usize) -> Result<u64, StoreError> {
+        write::letters::purge(&self.database, namespace, before, limit)
+            .await
+            .or_lost(Lost::Unknown)
+    }
+
+    async fn put_records(&self, writes: Vec<RecordWrite>) -> Result<bool, StoreError> {
+        write::records::put(&self.database, &writes)
+            .await
+            .or_lost(Lost::Unknown)
+    }
+
+    async fn record(&self, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        read::records::get(&self.database, namespace, kind, id)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn records(
+        &self,
+        namespace: &str,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        read::records::list(&self.database, namespace, kind, after, limit)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn expired_records(&self, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>, StoreError> {
+        read::records::expired(&self.database, kind, now, limit)
             .await
             .or_lost(Lost::Harmless)
     }

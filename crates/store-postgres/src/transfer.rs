@@ -27,7 +27,8 @@ use crate::{sql, write};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 const ANALYZE: &str = "ANALYZE quintet.plans, quintet.workflows, quintet.workflow_versions, quintet.runs, quintet.history, \
-                       quintet.queue, quintet.idempotency, quintet.outbox, quintet.outbox_streams";
+                       quintet.queue, quintet.idempotency, quintet.outbox, quintet.outbox_streams, quintet.steps, \
+                       quintet.dead_letters, quintet.records";
 
 impl PostgresStore {
     /// Opens a store to be moved: also one that a move into it was not over with.

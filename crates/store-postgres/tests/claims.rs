@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quintet_core::time::Time;
 use quintet_store::conformance::support::{
-    AnyStore, apply, apply_all, claim_of, commit_at, due_numbers, id, message, start, unit,
+    AnyStore, apply, apply_all, asks, claim_of, commit_at, due_numbers, id, message, start, unit,
 };
-use quintet_store::{Commit, RunWrite, Unit};
+use quintet_store::{Commit, QueueAsk, RunWrite, Unit};
 use quintet_store_postgres::{Options, PostgresStore};
 use quintet_testkit::postgres::Database;
 use tokio::task::JoinSet;
@@ -58,7 +58,7 @@ async fn of_32_claimers_each_of_100_000_ready_steps_gets_to_exactly_one() {
             let mut owners = (1..).map(|round| round * 32 + claimer);
             while total.load(Ordering::SeqCst) < RUNS * u64::from(STEPS) {
                 let claim = claim_of(owners.next().unwrap_or(claimer), 0, LATER);
-                let some = store.queued(&["work".to_owned()], claim, 1000).await.unwrap();
+                let some = store.queued(&asks(&["work"]), claim, 1000).await.unwrap();
                 total.fetch_add(some.len() as u64, Ordering::SeqCst);
                 taken.extend(some.into_iter().map(|entry| (entry.run, entry.node)));
             }
@@ -67,7 +67,7 @@ async fn of_32_claimers_each_of_100_000_ready_steps_gets_to_exactly_one() {
     }
     let taken = claimers.join_all().await;
     let more = stores[0]
-        .queued(&["work".to_owned()], claim_of(u64::MAX, 0, LATER), 1000)
+        .queued(&asks(&["work"]), claim_of(u64::MAX, 0, LATER), 1000)
         .await
         .unwrap();
     assert_eq!(more, []);
@@ -94,8 +94,10 @@ async fn claimers_that_take_away_what_they_claimed_do_each_step_once() {
         claimers.spawn(async move {
             let mut done = Vec::new();
             loop {
-                let actions = ["a".to_owned(), "b".to_owned()];
-                let some = store.queued(&actions, claim_of(owner, 0, LATER), 20).await.unwrap();
+                let some = store
+                    .queued(&asks(&["a", "b"]), claim_of(owner, 0, LATER), 20)
+                    .await
+                    .unwrap();
                 if some.is_empty() && store.status().await.unwrap().queued == 0 {
                     return done;
                 }
@@ -178,6 +180,34 @@ async fn a_claim_ends_with_its_time_with_a_move_or_with_a_new_time_to_wake() {
 }
 
 #[tokio::test]
+async fn what_somebody_is_writing_is_stepped_over() {
+    let database = support::database();
+    let store: AnyStore = Arc::new(support::open(&database.url()));
+    apply_all(&store, (1..=2).map(|number| start(number).waking(10).put(0, "a"))).await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let mut writer = JoinSet::new();
+    writer.spawn(connection);
+    let first = format!("'{:032x}'", id(1).bits());
+    let locks = format!(
+        "BEGIN; SELECT FROM quintet.runs WHERE id = {first} FOR UPDATE; \
+         SELECT FROM quintet.queue WHERE run = {first} FOR UPDATE"
+    );
+    let queued = async |owner| {
+        let entries = store
+            .queued(&[QueueAsk::all("a")], claim_of(owner, 20, LATER), 10)
+            .await;
+        entries.unwrap().iter().map(|entry| entry.run).collect::<Vec<_>>()
+    };
+    let due = async |owner| due_numbers(&store.due(claim_of(owner, 20, LATER), 10).await.unwrap());
+    client.batch_execute(&locks).await.unwrap();
+    assert_eq!((due(1).await, queued(1).await), (vec![2], vec![id(2)]));
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!((due(2).await, queued(2).await), (vec![1], vec![id(1)]));
+}
+
+#[tokio::test]
 async fn runs_with_attempts_are_listed_unless_all_their_holders_live() {
     let (_database, store) = one();
     let by = async |owner, write: RunWrite| {
@@ -204,6 +234,63 @@ async fn runs_with_attempts_are_listed_unless_all_their_holders_live() {
     assert_eq!(listed(&[]).await, [1, 2, 4]);
     by(8, claims(third.next(), 1)).await;
     assert_eq!(listed(&[8]).await, [1, 4]);
+}
+
+#[tokio::test]
+async fn whichever_way_a_move_goes_it_ends_the_claim_and_keeps_the_book_of_holders() {
+    let (_database, store) = one();
+    // Alone, with an entry of the queue, and with a run that is started: the last goes the long way.
+    let ways: [fn(RunWrite, u64) -> Vec<RunWrite>; 3] = [
+        |write, _| vec![write],
+        |write, _| vec![write.put(0, "a")],
+        |write, another| vec![write, start(another)],
+    ];
+    let by = async |owner, runs: Vec<RunWrite>| {
+        let meta = quintet_core::event::Meta { at: Time(10), owner };
+        let units = vec![unit(runs)];
+        let results = store.commit(Commit { meta, units }).await.unwrap();
+        assert_eq!(results, [quintet_store::UnitResult::Applied]);
+    };
+    let due = async |owner| due_numbers(&store.due(claim_of(owner, 20, LATER), 10).await.unwrap());
+    let listed = async |alive: &[u64]| due_numbers(&store.claimed(alive, None, 10).await.unwrap());
+    for (number, way) in (1..).zip(ways) {
+        let first = start(number).waking(10).with(|row| row.claims = 1);
+        by(7, vec![first.clone()]).await;
+        assert_eq!(due(1).await, [number]);
+        let second = first.next().with(|row| row.claims = 2);
+        by(8, way(second.clone(), number * 10)).await;
+        assert_eq!(due(2).await, [number], "the claim has ended");
+        assert_eq!(listed(&[7, 8]).await, [number], "several may hold it");
+        let third = second.next().with(|row| row.claims = 0);
+        by(7, way(third.clone(), number * 10 + 1)).await;
+        let fourth = third.next().with(|row| row.claims = 1);
+        by(8, way(fourth.clone(), number * 10 + 2)).await;
+        assert_eq!(listed(&[8]).await, [0; 0], "one alone holds it again");
+        by(8, vec![fourth.finish(quintet_core::machine::RunStatus::Complete, 30)]).await;
+    }
+}
+
+#[tokio::test]
+async fn whichever_way_a_taken_step_is_put_again_it_is_free() {
+    let (_database, store) = one();
+    let queued = async |owner| {
+        let entries = store.queued(&[QueueAsk::all("a")], claim_of(owner, 0, LATER), 10).await;
+        entries.unwrap().iter().map(|entry| entry.run).collect::<Vec<_>>()
+    };
+    // Alone, and with a run that is started: that goes the long way.
+    for (number, another) in [(1, None), (2, Some(start(20)))] {
+        let first = apply(&store, start(number).put(0, "a")).await;
+        assert_eq!(queued(1).await, [id(number)]);
+        assert_eq!(queued(2).await, []);
+        let second = first.next().put(0, "a");
+        let both = unit([second.clone()].into_iter().chain(another));
+        assert_eq!(
+            commit_at(&store, 10, vec![both]).await,
+            [quintet_store::UnitResult::Applied]
+        );
+        assert_eq!(queued(2).await, [id(number)]);
+        apply(&store, second.next().remove(0)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

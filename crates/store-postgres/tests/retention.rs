@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::time::Duration;
+
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::time::Time;
 use quintet_store::RunWrite;
 use quintet_store::conformance::support::{AnyStore, DEFAULT, apply, apply_all, start};
+use quintet_testkit::patience;
 use quintet_testkit::postgres::Database;
 
 const DAY_MS: i64 = 86_400_000;
@@ -147,4 +150,45 @@ async fn a_partition_in_use_is_left_for_the_next_time() {
     client.batch_execute("COMMIT").await.unwrap();
     assert_eq!(store.prune(at(12, 0), at(12, 0), 100).await.unwrap(), 0);
     assert!(!partitions(&database).contains(&"history_d0000010".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_opened_again_between_the_search_and_the_removal_is_kept() {
+    let (database, store) = place();
+    let runs = ended(&store, 10, 1..=3, 10).await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(connection);
+    // The search does not see yet that the first is under way again and that the second has ended anew.
+    let open = (1, "status = 1, finished_at = NULL".to_owned());
+    let again = [open, (2, format!("finished_at = {}", at(12, 0).0))].map(|(number, set)| {
+        let id = of(10, number).row.id.bits();
+        format!("UPDATE quintet.runs SET {set} WHERE id = '{id:032x}'")
+    });
+    client
+        .batch_execute(&format!("BEGIN; {}", again.join("; ")))
+        .await
+        .unwrap();
+    let pruning = store.clone();
+    let mut removal = tokio::task::JoinSet::new();
+    removal.spawn(async move { pruning.prune(at(12, 0), at(12, 0), 100).await.unwrap() });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = || database.psql(waiting).unwrap().trim() == "1";
+    assert!(patience::until(Duration::from_secs(20), waits), "the removal waits");
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(removal.join_all().await, [1]);
+    let mut kept = Vec::new();
+    for run in runs {
+        kept.extend(
+            store
+                .run(DEFAULT, run.row.id)
+                .await
+                .unwrap()
+                .map(|row| row.id.bits() as u64),
+        );
+    }
+    assert_eq!(kept, [1, 2]);
 }

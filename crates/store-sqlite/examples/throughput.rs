@@ -1,17 +1,18 @@
 //! Transitions per second of the embedded store, by the size of the commits.
 //!
 //! Each transition updates the row of a run that is under way and appends 200 bytes of history. Run it with
-//! `cargo run --release -p quintet-store-sqlite --example throughput -- [DIR]`; DIR decides which disk is measured.
+//! `cargo run --release -p quintet-store-sqlite --example throughput -- [DIR] [steps]`; DIR decides which disk is measured.
+//! With `steps` it measures only what it costs to keep rows of step runs.
 
 use std::path::Path;
 use std::time::Instant;
 
 use quintet_core::event::Meta;
 use quintet_core::id::RunId;
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
-use quintet_store::{Commit, RunRow, RunWrite, Store, Unit, UnitResult};
+use quintet_store::{Commit, RunRow, RunWrite, StepRow, Store, Unit, UnitResult};
 use quintet_store_sqlite::{Options, SqliteStore, probe};
 
 /// Runs under way at once.
@@ -24,6 +25,12 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
+    if std::env::args().nth(2).is_some_and(|what| what == "steps") {
+        for rows in [0, 1, 4] {
+            runtime.block_on(listed_steps(dir.path(), rows, 1_000, 60));
+        }
+        return;
+    }
     for (batch, commits) in [(1, 4_000), (10, 2_000), (100, 1_000), (1_000, 200)] {
         runtime.block_on(transitions(dir.path(), batch, commits));
     }
@@ -71,12 +78,14 @@ fn finish(write: RunWrite) -> RunWrite {
 }
 
 async fn commit(store: &SqliteStore, writes: impl Iterator<Item = RunWrite>) {
-    let units = writes
-        .map(|write| Unit {
-            runs: vec![write],
-            ..Unit::default()
-        })
-        .collect();
+    let units = writes.map(|write| Unit {
+        runs: vec![write],
+        ..Unit::default()
+    });
+    commit_units(store, units.collect()).await;
+}
+
+async fn commit_units(store: &SqliteStore, units: Vec<Unit>) {
     let results = store
         .commit(Commit {
             meta: Meta { at: Time(5), owner: 1 },
@@ -133,6 +142,52 @@ async fn whole_runs(dir: &Path, batch: u64, commits: u64) {
         (batch * commits * 2) as usize,
     );
     store.close().await.expect("closed");
+}
+
+/// Runs that start in one commit and end ten commits later, with some rows of steps that do the same.
+async fn listed_steps(dir: &Path, rows: u32, batch: u64, commits: u64) {
+    const UNDER_WAY: u64 = 10;
+    let store = open(dir, &format!("steps-{rows}.db"));
+    let (before, begin) = (store.counters(), now());
+    let unit = |write: RunWrite, status| Unit {
+        steps: (0..rows).map(|node| step(&write.row, node, status)).collect(),
+        runs: vec![write],
+        ..Unit::default()
+    };
+    for round in 0..commits + UNDER_WAY {
+        let numbers = |round: u64| round * batch..(round + 1) * batch;
+        if round < commits {
+            let begun = numbers(round).map(|number| unit(start(number), StepStatus::InProgress));
+            commit_units(&store, begun.collect()).await;
+        }
+        if let Some(round) = round.checked_sub(UNDER_WAY) {
+            let ended = numbers(round).map(|number| unit(finish(start(number)), StepStatus::Complete));
+            commit_units(&store, ended.collect()).await;
+        }
+    }
+    let transitions = (batch * commits * 2) as usize;
+    report(&store, &format!("{rows} rows of steps"), before, begin, transitions);
+    let begin = now();
+    let counts = store.step_counts("default", "push").await.expect("counted");
+    println!("    {:?} counted in {:?}", counts.by_status, begin.elapsed());
+    store.close().await.expect("closed");
+}
+
+fn step(run: &RunRow, node: u32, status: StepStatus) -> StepRow {
+    StepRow {
+        run: run.id,
+        node,
+        namespace: run.namespace.clone(),
+        workflow: run.workflow.clone(),
+        step: "resize-image".into(),
+        action: "push".into(),
+        queue: format!("task-{}", run.id.bits() % 40).into(),
+        status,
+        attempt: 1,
+        priority: 0,
+        created_at: run.created_at,
+        updated_at: run.updated_at,
+    }
 }
 
 fn report(store: &SqliteStore, name: &str, before: quintet_store_sqlite::Counters, begin: Instant, transitions: usize) {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use quintet_core::event::Meta;
 use quintet_core::id::RunId;
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus, step};
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
-use quintet_store::{DueRun, IdempotencyRecord, OutboxEntry, RunRow, StoredCommit, WorkflowRow, WorkflowVersionRow};
+use quintet_store::{
+    DeadLetter, DueRun, IdempotencyRecord, OutboxEntry, Record, RunRow, StepRow, StoredCommit, WorkflowRow,
+    WorkflowVersionRow,
+};
 use rusqlite::Row;
 
 use crate::error::{Result, corrupt};
@@ -45,6 +48,19 @@ fn digest(row: &Row<'_>, at: usize) -> Result<Digest> {
 pub fn status(number: i64) -> Result<RunStatus> {
     let known = u8::try_from(number).ok().and_then(RunStatus::from_number);
     known.ok_or_else(|| corrupt(format!("{number} is not a state of a run")))
+}
+
+/// The place in [`step::ALL`].
+pub const fn step_number(status: StepStatus) -> u8 {
+    status as u8
+}
+
+/// Reads [`step_number`] back.
+pub fn step_status(number: i64) -> Result<StepStatus> {
+    let known = usize::try_from(number).ok().and_then(|number| step::ALL.get(number));
+    known
+        .copied()
+        .ok_or_else(|| corrupt(format!("{number} is not a state of a step run")))
 }
 
 /// Columns as the statements under `sql/runs` list them.
@@ -123,4 +139,69 @@ pub fn workflow_version(row: &Row<'_>) -> Result<WorkflowVersionRow> {
         digest: digest(row, 2)?,
         created_at: time(row, 3)?,
     })
+}
+
+/// Columns as the statements under `sql/steps` list them.
+pub fn step(row: &Row<'_>) -> Result<StepRow> {
+    Ok(StepRow {
+        run: run_id(row, 0)?,
+        node: row.get(1)?,
+        namespace: text(row, 2)?,
+        workflow: text(row, 3)?,
+        step: text(row, 4)?,
+        action: text(row, 5)?,
+        queue: text(row, 6)?,
+        status: step_status(row.get(7)?)?,
+        attempt: row.get(8)?,
+        priority: row.get(9)?,
+        created_at: time(row, 10)?,
+        updated_at: time(row, 11)?,
+    })
+}
+
+/// Columns as the statements under `sql/letters` list them.
+pub fn letter(row: &Row<'_>) -> Result<DeadLetter> {
+    Ok(DeadLetter {
+        run: run_id(row, 0)?,
+        node: row.get(1)?,
+        attempt: row.get(2)?,
+        namespace: text(row, 3)?,
+        workflow: text(row, 4)?,
+        step: text(row, 5)?,
+        queue: text(row, 6)?,
+        body: row.get(7)?,
+        failed_at: time(row, 8)?,
+        retried_at: row.get::<_, Option<i64>>(9)?.map(Time),
+    })
+}
+
+/// Columns as the statements under `sql/records` list them.
+pub fn document(row: &Row<'_>) -> Result<Record> {
+    Ok(Record {
+        namespace: text(row, 0)?,
+        kind: text(row, 1)?,
+        id: text(row, 2)?,
+        version: row.get::<_, i64>(3)?.cast_unsigned(),
+        body: row.get(4)?,
+        expires_at: row.get::<_, Option<i64>>(5)?.map(Time),
+        created_at: time(row, 6)?,
+        updated_at: time(row, 7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_step_runs_have_the_numbers_that_statements_name() {
+        for (place, status) in step::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(step_number(status)), place);
+            assert_eq!(step_status(place as i64).unwrap(), status);
+            assert_eq!(status.is_settled(), place >= 6, "steps/end");
+        }
+        assert!(step_status(step::ALL.len() as i64).is_err());
+        let named = [StepStatus::InProgress, StepStatus::Complete, StepStatus::Cancelled].map(step_number);
+        assert_eq!(named, [2, 6, 8]);
+    }
 }

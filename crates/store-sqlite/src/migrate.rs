@@ -15,6 +15,7 @@ const APPLICATION: i64 = 0x516e_7474;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_origin.sql"),
+    include_str!("../migrations/0003_steps_letters_records.sql"),
 ];
 
 /// The schema version of this program.
@@ -63,7 +64,12 @@ fn refuse_foreign(connection: &Connection) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use quintet_store::conformance::support::{self, AnyStore};
+
     use super::*;
+    use crate::store::{Options, SqliteStore};
 
     fn dump(connection: &Connection) -> String {
         let sql = "SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name";
@@ -102,6 +108,33 @@ mod tests {
         let before = dump(&connection);
         migrate(&mut connection).unwrap();
         assert_eq!(before, dump(&connection));
+    }
+
+    #[tokio::test]
+    async fn a_store_of_schema_2_keeps_what_waits_and_takes_rows_of_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quintet.db");
+        let mut old = Connection::open(&path).unwrap();
+        apply(&mut old, &MIGRATIONS[..2]).unwrap();
+        let entries = "INSERT INTO queue (run, node, action, rank, namespace)
+            VALUES (zeroblob(16), 1, 'http', 0, 'default'), (zeroblob(16), 2, 'http', -5, 'default'),
+                (zeroblob(16), 3, 'noop', -9, 'default')";
+        old.execute_batch(entries).unwrap();
+        drop(old);
+        let store: AnyStore = Arc::new(SqliteStore::open(&path, Options::default()).unwrap());
+        assert_eq!(support::queued(&store, &["http"], 10).await, [(0, 2), (0, 1)]);
+        apply_write(&store).await;
+        assert_eq!(
+            support::queued(&store, &["http", "task"], 10).await,
+            [(0, 2), (1, 0), (0, 1)]
+        );
+        assert_eq!(store.in_progress("push").await.unwrap(), [("task".into(), 1)]);
+        assert_eq!(store.status().await.unwrap().schema, SCHEMA);
+    }
+
+    async fn apply_write(store: &AnyStore) {
+        support::apply(store, support::start(1).put_at(0, "task", 1)).await;
+        support::put_steps(store, [support::step_row(1, 0)]).await;
     }
 
     #[test]

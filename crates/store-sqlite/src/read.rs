@@ -2,8 +2,10 @@
 
 pub mod outbox;
 pub mod queue;
+pub mod records;
 pub mod runs;
 pub mod status;
+pub mod steps;
 pub mod workflows;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};

@@ -8,8 +8,9 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Claim, Commit, DueRun, Head, IdempotencyRecord, OutboxEntry, QueueEntry, RunFilter, RunPage, RunRow, Store,
-    StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
+    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxEntry, QueueAsk,
+    QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter, StepPage, Store, StoreError,
+    StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
 
 use crate::connect::{self, Synchronous};
@@ -219,9 +220,99 @@ impl Store for SqliteStore {
         self.read(move |reader| read::runs::claimed(reader, after, limit)).await
     }
 
-    async fn queued(&self, actions: &[String], _claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        let actions = actions.to_vec();
-        self.read(move |reader| read::queue::queued(reader, &actions, limit))
+    async fn queued(&self, asks: &[QueueAsk], _claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        let asks = asks.to_vec();
+        self.read(move |reader| read::queue::queued(reader, &asks, limit)).await
+    }
+
+    async fn steps(
+        &self,
+        namespace: &str,
+        filter: &StepFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<StepPage, StoreError> {
+        let (namespace, filter) = (namespace.to_owned(), filter.clone());
+        self.read(move |reader| read::steps::page(reader, &namespace, &filter, offset, limit))
+            .await
+    }
+
+    async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
+        let (namespace, action) = (namespace.to_owned(), action.to_owned());
+        self.read(move |reader| read::steps::counts(reader, &namespace, &action))
+            .await
+    }
+
+    async fn in_progress(&self, action: &str) -> Result<Vec<(Arc<str>, u32)>, StoreError> {
+        let action = action.to_owned();
+        self.read(move |reader| read::steps::in_progress(reader, &action)).await
+    }
+
+    async fn letters(
+        &self,
+        namespace: &str,
+        filter: &LetterFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<LetterPage, StoreError> {
+        let (namespace, filter) = (namespace.to_owned(), filter.clone());
+        self.read(move |reader| read::steps::letters(reader, &namespace, &filter, offset, limit))
+            .await
+    }
+
+    async fn letter(
+        &self,
+        namespace: &str,
+        run: RunId,
+        node: u32,
+        attempt: Option<u32>,
+    ) -> Result<Option<DeadLetter>, StoreError> {
+        let namespace = namespace.to_owned();
+        self.read(move |reader| read::steps::letter(reader, &namespace, run, node, attempt))
+            .await
+    }
+
+    /// In small transactions, so that commits go on meanwhile.
+    async fn purge_letters(&self, namespace: Option<&str>, before: Time, limit: usize) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let (namespace, left) = (namespace.map(str::to_owned), limit - removed);
+            let purge = move |writer: &mut Writer| write::steps::purge(writer, namespace.as_deref(), before, left);
+            let (some, more) = self.writer.call(purge).await?;
+            removed += some;
+            if !more {
+                return Ok(removed as u64);
+            }
+        }
+    }
+
+    async fn put_records(&self, writes: Vec<RecordWrite>) -> Result<bool, StoreError> {
+        self.writer
+            .call(move |writer| write::records::put(writer, &writes))
+            .await
+    }
+
+    async fn record(&self, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        let (namespace, kind, id) = (namespace.to_owned(), kind.to_owned(), id.to_owned());
+        self.read(move |reader| read::records::get(reader, &namespace, &kind, &id))
+            .await
+    }
+
+    async fn records(
+        &self,
+        namespace: &str,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let (namespace, kind, after) = (namespace.to_owned(), kind.to_owned(), after.map(str::to_owned));
+        self.read(move |reader| read::records::list(reader, &namespace, &kind, after.as_deref(), limit))
+            .await
+    }
+
+    async fn expired_records(&self, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let kind = kind.to_owned();
+        self.read(move |reader| read::records::expired(reader, &kind, now, limit))
             .await
     }
 

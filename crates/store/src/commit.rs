@@ -9,6 +9,7 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
 use crate::node::{NoticeWrite, WorkflowPin};
+use crate::steps::{DeadLetter, StepLimit, StepRow};
 
 /// A batch of units, applied in one transaction. A unit that meets a conflict is left out, with a typed
 /// result; the others are applied.
@@ -35,6 +36,16 @@ pub struct Unit {
     pub pins: Vec<WorkflowPin>,
     /// Words to other nodes; a store that one process owns leaves them out.
     pub notices: Vec<NoticeWrite>,
+    /// Rows of step runs as they are now.
+    pub steps: Vec<StepRow>,
+    /// Runs that are over: rows of their step runs that are not settled become cancelled.
+    pub ended_steps: Vec<RunId>,
+    /// Steps that failed for good; `retried_at` is absent.
+    pub letters: Vec<DeadLetter>,
+    /// Step runs that are tried again: their open letters are so no longer, as of the commit's time.
+    pub retried: Vec<(RunId, u32)>,
+    /// What must hold afterwards, or the unit is left out.
+    pub limits: Vec<StepLimit>,
 }
 
 /// One run's part of a unit.
@@ -88,8 +99,10 @@ pub enum QueueChange {
     Put {
         /// Index of the step run.
         node: u32,
-        /// Action in lower case; executors ask for their own.
-        action: Arc<str>,
+        /// The queue that executors ask for: an action in lower case, or one of its own.
+        queue: Arc<str>,
+        /// Higher goes first.
+        priority: i32,
     },
     /// Is no longer there to take; absent entries are no conflict.
     Remove {
@@ -120,6 +133,8 @@ pub struct IdempotencyWrite {
     pub record: IdempotencyRecord,
     /// When it may be forgotten.
     pub expires_at: Time,
+    /// The answer that is remembered now and may be replaced: whoever asks has found that it does not hold any more.
+    pub replaces: Option<String>,
 }
 
 /// What is remembered of a request.
@@ -157,4 +172,6 @@ pub enum UnitResult {
     /// A workflow that the unit counts on has another version by now, or is gone; nothing of the unit is stored.
     /// Told only of a key that was not used before.
     Outdated(WorkflowPin),
+    /// So many step runs are in progress already; nothing of the unit is stored. Looked at last.
+    Full(StepLimit),
 }

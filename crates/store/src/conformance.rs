@@ -10,13 +10,17 @@ pub mod commits;
 pub mod content;
 pub mod differential;
 pub mod idempotency;
+pub mod letters;
 pub mod lifecycle;
+pub mod limits;
 pub mod lists;
 pub mod outbox;
 pub mod queue;
+pub mod records;
 pub mod retention;
 pub mod runs;
 pub mod shared;
+pub mod steps;
 pub mod support;
 pub mod transfer;
 pub mod wakes;
@@ -69,6 +73,7 @@ macro_rules! conformance {
                 a_run_that_does_not_exist_cannot_be_moved,
                 a_run_of_another_namespace_cannot_be_moved_or_started_again,
                 a_conflicting_unit_leaves_nothing_of_itself,
+                a_move_that_is_refused_leaves_nothing_of_what_it_brings_along,
                 a_conflict_does_not_stop_the_other_units,
                 a_unit_of_several_runs_is_applied_wholly,
                 a_unit_of_several_runs_is_left_out_wholly,
@@ -81,16 +86,23 @@ macro_rules! conformance {
                 a_unit_without_runs_is_applied,
                 of_many_writers_with_one_expectation_exactly_one_wins,
                 a_unit_that_counts_on_another_version_of_a_workflow_is_outdated,
+                a_workflow_of_another_name_or_namespace_is_not_the_one_that_is_counted_on,
+                all_that_a_start_or_a_move_counts_on_is_looked_at_and_its_plans_are_stored,
             }
             idempotency {
                 a_key_used_before_is_a_duplicate_with_the_first_record,
                 a_duplicate_leaves_nothing_of_its_unit,
                 the_second_unit_with_a_key_in_one_commit_is_a_duplicate,
+                a_key_that_expires_at_once_is_free_for_the_next_unit,
                 the_key_of_a_conflicting_unit_can_be_used_again,
                 a_duplicate_is_told_before_a_conflict,
                 a_record_is_absent_from_the_moment_it_expires,
                 an_expired_record_is_replaced,
                 keys_of_other_scopes_and_namespaces_are_other_keys,
+                an_answer_that_does_not_hold_any_more_is_replaced,
+                what_is_not_there_or_has_expired_need_not_be_replaced,
+                a_conflict_replaces_no_answer,
+                of_many_that_replace_one_answer_exactly_one_does,
                 of_many_requests_with_one_key_exactly_one_takes_effect,
             }
             lists {
@@ -100,6 +112,8 @@ macro_rules! conformance {
                 a_page_of_nothing_is_empty,
                 a_workflow_lists_its_own_runs,
                 an_empty_workflow_lists_runs_of_inline_plans,
+                a_prefix_lists_runs_of_workflows_that_begin_so,
+                a_prefix_combines_with_the_other_filters,
                 each_state_lists_its_own_runs,
                 several_states_are_merged_in_order,
                 the_range_of_acceptance_is_half_open,
@@ -137,11 +151,51 @@ macro_rules! conformance {
                 an_action_asked_for_twice_is_answered_once,
                 no_actions_get_no_entries,
                 a_limit_takes_the_first_of_all_actions,
+                an_entry_goes_where_it_says_itself,
+                a_queue_gives_no_more_than_was_asked_of_it,
                 an_entry_stays_until_it_is_removed,
                 removing_an_absent_entry_is_no_conflict,
                 putting_a_step_again_replaces_its_entry,
                 an_entry_can_be_put_and_removed_in_one_commit,
                 entries_carry_their_namespace,
+            }
+            steps {
+                a_row_of_a_step_is_read_back_as_it_was_written,
+                writing_a_row_again_replaces_all_but_when_it_was_created,
+                rows_of_steps_come_by_priority_then_creation_then_run_then_step,
+                filters_of_steps_combine,
+                a_page_of_steps_begins_at_its_offset_and_knows_the_total,
+                steps_are_counted_by_state_in_one_namespace_and_action,
+                the_oldest_that_waits_is_enqueued_or_waits_for_a_retry,
+                what_is_in_progress_is_counted_by_queue_in_all_namespaces,
+                the_end_of_a_run_cancels_what_is_not_settled,
+                a_unit_that_is_left_out_leaves_no_row_of_a_step,
+                rows_and_letters_go_with_a_run_that_is_deleted,
+                letters_outlive_the_retention_of_their_run_and_rows_do_not,
+            }
+            letters {
+                a_letter_is_read_back_as_it_was_written,
+                letters_come_latest_first_then_by_run_and_step_downwards,
+                a_page_of_letters_begins_at_its_offset_and_knows_the_total,
+                letters_are_filtered_by_namespace_workflow_and_queue,
+                a_step_that_is_tried_again_closes_all_its_open_letters_once,
+                a_letter_of_the_unit_that_tries_again_is_open,
+                the_latest_letter_of_a_step_is_found_without_its_attempt,
+                a_letter_written_again_takes_the_place_of_the_first,
+                old_letters_are_purged_open_or_not_up_to_a_limit,
+                a_thousand_letters_are_purged_by_one_call,
+            }
+            records {
+                a_document_is_read_back_as_it_was_written,
+                each_write_is_one_more_version_and_keeps_the_time_of_the_first,
+                of_several_documents_all_or_none_are_stored,
+                every_expectation_is_about_what_was_there_before_the_call,
+                a_document_that_was_removed_begins_again_at_one,
+                documents_are_listed_by_id_after_one,
+                documents_of_other_namespaces_and_kinds_are_other_documents,
+                expired_documents_come_earliest_first_in_every_namespace,
+                of_many_that_expect_one_version_exactly_one_writes,
+                of_many_that_store_a_first_version_exactly_one_does,
             }
             outbox {
                 a_message_is_read_back_as_it_was_written,
@@ -209,6 +263,7 @@ macro_rules! conformance_shared {
                 of_many_claimers_each_step_goes_to_one,
                 a_node_that_beats_is_listed_as_it_is,
                 a_lease_that_runs_is_not_taken_over,
+                a_node_whose_lease_ran_out_does_not_take_over_itself,
                 a_lease_that_ran_out_is_renewed_if_nobody_took_it_over,
                 a_node_that_was_taken_over_is_refused_until_it_is_another,
                 a_node_that_was_forgotten_has_nothing_to_renew,
@@ -218,6 +273,15 @@ macro_rules! conformance_shared {
                 a_notice_is_told_once_to_whom_it_is_for,
                 runs_that_only_living_owners_hold_need_not_be_listed,
                 hinting_never_waits_and_never_fails,
+            }
+            limits {
+                a_unit_that_would_pass_a_limit_is_full,
+                only_rows_in_progress_of_the_action_count_in_every_namespace,
+                a_step_that_is_in_progress_already_counts_once,
+                a_later_unit_of_a_commit_counts_what_an_earlier_one_began,
+                a_unit_that_is_full_leaves_nothing,
+                a_limit_is_looked_at_last,
+                many_claimers_never_pass_a_limit,
             }
         }
     };

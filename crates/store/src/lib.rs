@@ -11,6 +11,8 @@ mod error;
 mod memory;
 mod node;
 mod query;
+mod record;
+mod steps;
 mod traits;
 pub mod transfer;
 
@@ -25,7 +27,9 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use node::{Beat, Claim, Head, NodeBeat, NodeRow, Notice, NoticeWrite, WorkflowPin};
 pub use query::{
-    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    DueRun, OutboxEntry, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
 };
+pub use record::{Record, RecordWrite};
+pub use steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepLimit, StepPage, StepRow};
 pub use traits::Store;

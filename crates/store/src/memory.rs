@@ -6,7 +6,9 @@
 
 mod nodes;
 mod outbox;
+mod records;
 mod runs;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -25,9 +27,11 @@ use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow, NoticeWrite};
 use crate::query::{
-    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    DueRun, OutboxEntry, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
 };
+use crate::record::{Record, RecordWrite};
+use crate::steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepPage, StepRow};
 use crate::traits::Store;
 
 /// A store in memory.
@@ -59,8 +63,16 @@ struct State {
     workflows: BTreeMap<(Arc<str>, Arc<str>), Workflow>,
     /// By owner.
     nodes: BTreeMap<u64, Node>,
+    /// By run and step run.
+    steps: BTreeMap<(RunId, u32), StepRow>,
+    /// By run, step run and attempt.
+    letters: BTreeMap<(RunId, u32, u32), DeadLetter>,
+    records: BTreeMap<RecordKey, Record>,
     notices: Vec<NoticeWrite>,
 }
+
+/// Namespace, kind and id.
+type RecordKey = (Arc<str>, Arc<str>, Arc<str>);
 
 #[derive(Debug)]
 struct Run {
@@ -92,7 +104,7 @@ struct Node {
 #[derive(Debug)]
 struct Waiting {
     namespace: Arc<str>,
-    action: Arc<str>,
+    queue: Arc<str>,
     priority: i32,
     taken: Taken,
 }
@@ -211,6 +223,7 @@ impl Store for MemoryStore {
             .is_some_and(|run| run.row.finished_at.is_some());
         if finished {
             state.remove_run(id);
+            state.letters.retain(|(run, ..), _| *run != id);
         }
         Ok(finished)
     }
@@ -243,8 +256,72 @@ impl Store for MemoryStore {
         Ok(claimed.take(limit).map(runs::due_run).collect())
     }
 
-    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        Ok(self.state()?.queued(actions, claim, limit))
+    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+        Ok(self.state()?.queued(asks, claim, limit))
+    }
+
+    async fn steps(
+        &self,
+        namespace: &str,
+        filter: &StepFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<StepPage, StoreError> {
+        Ok(self.state()?.step_page(namespace, filter, offset, limit))
+    }
+
+    async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
+        Ok(self.state()?.step_counts(namespace, action))
+    }
+
+    async fn in_progress(&self, action: &str) -> Result<Vec<(Arc<str>, u32)>, StoreError> {
+        Ok(self.state()?.in_progress(action))
+    }
+
+    async fn letters(
+        &self,
+        namespace: &str,
+        filter: &LetterFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<LetterPage, StoreError> {
+        Ok(self.state()?.letter_page(namespace, filter, offset, limit))
+    }
+
+    async fn letter(
+        &self,
+        namespace: &str,
+        run: RunId,
+        node: u32,
+        attempt: Option<u32>,
+    ) -> Result<Option<DeadLetter>, StoreError> {
+        Ok(self.state()?.letter(namespace, (run, node), attempt))
+    }
+
+    async fn purge_letters(&self, namespace: Option<&str>, before: Time, limit: usize) -> Result<u64, StoreError> {
+        Ok(self.state()?.purge_letters(namespace, before, limit))
+    }
+
+    async fn put_records(&self, writes: Vec<RecordWrite>) -> Result<bool, StoreError> {
+        Ok(self.state()?.put_records(writes))
+    }
+
+    async fn record(&self, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        Ok(self.state()?.record(namespace, kind, id))
+    }
+
+    async fn records(
+        &self,
+        namespace: &str,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        Ok(self.state()?.records_after(namespace, kind, after, limit))
+    }
+
+    async fn expired_records(&self, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(self.state()?.expired_records(kind, now, limit))
     }
 
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {

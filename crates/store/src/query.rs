@@ -35,6 +35,8 @@ pub struct StoredCommit {
 pub struct RunFilter {
     /// Of this workflow.
     pub workflow: Option<Arc<str>>,
+    /// Of workflows whose ids begin so.
+    pub workflow_prefix: Option<Arc<str>>,
     /// In one of these states.
     pub statuses: Vec<RunStatus>,
     /// Accepted at or after.
@@ -61,6 +63,25 @@ pub struct DueRun {
     pub id: RunId,
 }
 
+/// How many steps are wanted out of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueAsk {
+    /// The queue.
+    pub queue: Arc<str>,
+    /// At most this many of it.
+    pub limit: usize,
+}
+
+impl QueueAsk {
+    /// As many as there are.
+    pub fn all(queue: &str) -> Self {
+        Self {
+            queue: queue.into(),
+            limit: usize::MAX,
+        }
+    }
+}
+
 /// A step that waits for an executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueEntry {
@@ -70,8 +91,8 @@ pub struct QueueEntry {
     pub run: RunId,
     /// Index of the step run.
     pub node: u32,
-    /// Its action.
-    pub action: Arc<str>,
+    /// Its queue.
+    pub queue: Arc<str>,
 }
 
 /// A message to the outside that is due.

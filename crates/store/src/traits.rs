@@ -1,5 +1,7 @@
 //! The trait that every store implements, and that the conformance suite tests.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
@@ -9,9 +11,11 @@ use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow};
 use crate::query::{
-    DueRun, OutboxEntry, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    DueRun, OutboxEntry, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
 };
+use crate::record::{Record, RecordWrite};
+use crate::steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepPage};
 
 /// Persists runs, workflows and messages.
 ///
@@ -48,7 +52,7 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<RunPage, StoreError>;
 
-    /// Removes a finished run with its history; false when there is no such finished run.
+    /// Removes a finished run with its history, rows and dead letters; false when there is no such finished run.
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError>;
 
     /// Unfinished runs whose `wake_at` is at or before `claim.now`, earliest first, of all namespaces. Each is
@@ -68,9 +72,65 @@ pub trait Store: Send + Sync + 'static {
     /// some are held by an owner that is not in `alive`. Others may be among them.
     async fn claimed(&self, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError>;
 
-    /// Steps that wait for an executor of one of `actions`: highest priority first, then oldest run first. Each
-    /// is taken for the claim's time; a commit removes it.
-    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+    /// Steps that wait in one of the queues, at most `limit` and of each queue at most as many as asked for:
+    /// highest priority first, then oldest run first. Each is taken for the claim's time; a commit removes it.
+    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+
+    /// Rows of step runs from `offset` on, at most `limit`.
+    async fn steps(
+        &self,
+        namespace: &str,
+        filter: &StepFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<StepPage, StoreError>;
+
+    /// How many step runs of an action there are, by their rows.
+    async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError>;
+
+    /// How many step runs of an action are in progress, by queue, in all namespaces; queues without any are left out.
+    async fn in_progress(&self, action: &str) -> Result<Vec<(Arc<str>, u32)>, StoreError>;
+
+    /// Dead letters from `offset` on, at most `limit`.
+    async fn letters(
+        &self,
+        namespace: &str,
+        filter: &LetterFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<LetterPage, StoreError>;
+
+    /// The dead letter of an attempt, or the latest one of the step run.
+    async fn letter(
+        &self,
+        namespace: &str,
+        run: RunId,
+        node: u32,
+        attempt: Option<u32>,
+    ) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// Removes dead letters that failed before `before`, open or not, at most `limit`, and says how many. Of one
+    /// namespace, or of all.
+    async fn purge_letters(&self, namespace: Option<&str>, before: Time, limit: usize) -> Result<u64, StoreError>;
+
+    /// Stores and removes documents, all or, where one is not as expected, none; says which.
+    async fn put_records(&self, writes: Vec<RecordWrite>) -> Result<bool, StoreError>;
+
+    /// A document.
+    async fn record(&self, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>, StoreError>;
+
+    /// Documents of a kind by id above `after`, at most `limit`.
+    async fn records(
+        &self,
+        namespace: &str,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// Documents of a kind, in all namespaces, with `expires_at` at or before `now`: the earliest first, then by
+    /// namespace and id.
+    async fn expired_records(&self, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>, StoreError>;
 
     /// JSON of a plan's spec.
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError>;
@@ -120,7 +180,7 @@ pub trait Store: Send + Sync + 'static {
     async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError>;
 
     /// Removes finished runs that ended before `before`, and expired idempotency records; at most `limit`
-    /// runs. Returns how many runs were removed.
+    /// runs. Their dead letters stay: those have a retention of their own. Returns how many runs were removed.
     async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError>;
 
     /// Figures for operators.

@@ -43,11 +43,17 @@ pub enum Kind {
     Keys,
     /// Messages to the outside, by number.
     Messages,
+    /// Rows of step runs, by run and step.
+    Steps,
+    /// Dead letters, by run, step and attempt.
+    Letters,
+    /// Documents of faces, by namespace, kind and id.
+    Documents,
 }
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Plans,
         Self::Workflows,
         Self::Versions,
@@ -56,6 +62,9 @@ impl Kind {
         Self::Queue,
         Self::Keys,
         Self::Messages,
+        Self::Steps,
+        Self::Letters,
+        Self::Documents,
     ];
 
     /// For people and programs.
@@ -69,6 +78,9 @@ impl Kind {
             Self::Queue => "queue",
             Self::Keys => "idempotency",
             Self::Messages => "messages",
+            Self::Steps => "steps",
+            Self::Letters => "dead_letters",
+            Self::Documents => "records",
         }
     }
 

@@ -1,6 +1,6 @@
 -- As commit/move and commit/start together, with everything that units may bring along. What is decided is decided for a
--- unit: a run that moves must be as expected, a pin must be current, a key new or expired. Answers the places of the units
--- that were applied.
+-- unit: a run that moves must be as expected, a pin must be current, a key new or expired, or its answer the one to be
+-- replaced. Answers the places of the units that were applied.
 --
 -- Hashed subqueries pick what belongs to them: those are not turned into joins, whose kind would depend on guesses about how
 -- many rows there are. All messages get their numbers here, in the order of the units.
@@ -27,7 +27,8 @@ WITH moved AS (
     )
 ), units AS MATERIALIZED (
     SELECT u.*
-    FROM unnest($33, $34, $35, $36, $37, $38, $39, $40) AS u (n, pin, namespace, scope, key, request, answer, expires_at)
+    FROM unnest($33, $34, $35, $36, $37, $38, $39, $40, $65)
+        AS u (n, pin, namespace, scope, key, request, answer, expires_at, replaces)
     WHERE NOT coalesce(u.pin IN (SELECT n FROM stale), false)
 ), keys AS (
     INSERT INTO quintet.idempotency AS k (namespace, scope, key, request, answer, expires_at)
@@ -37,7 +38,11 @@ WITH moved AS (
     ORDER BY namespace, scope, key
     ON CONFLICT (namespace, scope, key) DO UPDATE
         SET request = excluded.request, answer = excluded.answer, expires_at = excluded.expires_at
-        WHERE k.expires_at <= $1
+        WHERE k.expires_at <= $1 OR k.answer = (
+            SELECT u.replaces
+            FROM units AS u
+            WHERE u.namespace = k.namespace AND u.scope = k.scope AND u.key = k.key
+        )
     RETURNING namespace, scope, key
 ), applied AS MATERIALIZED (
     SELECT n
@@ -63,12 +68,12 @@ WITH moved AS (
     SELECT id, version, $1, $2, events
     FROM accepted
 ), put AS (
-    INSERT INTO quintet.queue AS q (run, node, action, rank, namespace)
-    SELECT p.run, p.node, p.action, p.rank, p.namespace
-    FROM unnest($44, $45, $46, $47, $48, $49) AS p (n, run, node, action, rank, namespace)
+    INSERT INTO quintet.queue AS q (run, node, queue, rank, namespace)
+    SELECT p.run, p.node, p.queue, p.rank, p.namespace
+    FROM unnest($44, $45, $46, $47, $48, $49) AS p (n, run, node, queue, rank, namespace)
     WHERE coalesce(p.n IN (SELECT n FROM applied), false)
     ON CONFLICT (run, node) DO UPDATE
-        SET action = excluded.action, rank = excluded.rank, namespace = excluded.namespace,
+        SET queue = excluded.queue, rank = excluded.rank, namespace = excluded.namespace,
             taken_by = NULL, taken_until = NULL
 ), removed AS (
     DELETE FROM quintet.queue AS q

@@ -1,6 +1,6 @@
-INSERT INTO quintet.queue AS q (run, node, action, rank, namespace)
+INSERT INTO quintet.queue AS q (run, node, queue, rank, namespace)
 SELECT p.*
-FROM unnest($1, $2, $3, $4, $5) AS p (run, node, action, rank, namespace)
+FROM unnest($1, $2, $3, $4, $5) AS p (run, node, queue, rank, namespace)
 ON CONFLICT (run, node) DO UPDATE
-    SET action = excluded.action, rank = excluded.rank, namespace = excluded.namespace,
+    SET queue = excluded.queue, rank = excluded.rank, namespace = excluded.namespace,
         taken_by = NULL, taken_until = NULL

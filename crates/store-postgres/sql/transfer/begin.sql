@@ -11,3 +11,6 @@ WHERE one = 1 AND reached IS NULL
     AND NOT EXISTS (SELECT 1 FROM quintet.queue)
     AND NOT EXISTS (SELECT 1 FROM quintet.idempotency)
     AND NOT EXISTS (SELECT 1 FROM quintet.outbox)
+    AND NOT EXISTS (SELECT 1 FROM quintet.steps)
+    AND NOT EXISTS (SELECT 1 FROM quintet.dead_letters)
+    AND NOT EXISTS (SELECT 1 FROM quintet.records)

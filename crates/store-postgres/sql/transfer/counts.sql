@@ -5,4 +5,7 @@ SELECT (SELECT count(*) FROM quintet.plans),
     (SELECT count(*) FROM quintet.history),
     (SELECT count(*) FROM quintet.queue),
     (SELECT count(*) FROM quintet.idempotency),
-    (SELECT count(*) FROM quintet.outbox)
+    (SELECT count(*) FROM quintet.outbox),
+    (SELECT count(*) FROM quintet.steps),
+    (SELECT count(*) FROM quintet.dead_letters),
+    (SELECT count(*) FROM quintet.records)

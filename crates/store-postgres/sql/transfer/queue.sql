@@ -1,4 +1,4 @@
-SELECT run, node, action, rank, namespace
+SELECT run, node, queue, rank, namespace
 FROM quintet.queue
 WHERE (run, node) > ($1, $2)
 ORDER BY run, node

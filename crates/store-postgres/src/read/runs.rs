@@ -2,7 +2,8 @@
 //!
 //! A list takes the way that its filter makes short: failed runs and unfinished runs are few and have indices, a
 //! workflow has one, and everything else walks down the primary key, where most rows fit anyway. A filter on the time
-//! of acceptance only drops rows from that walk: ids are in order of time, but nothing enforces it.
+//! of acceptance only drops rows from that walk: ids are in order of time, but nothing enforces it. A filter on the
+//! beginning of a workflow's id goes through the workflows that fit, of which there are few.
 
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
@@ -100,11 +101,19 @@ pub async fn page(
         limit: limit.saturating_add(1),
     };
     let complete = filter.statuses.is_empty() || filter.statuses.contains(&RunStatus::Complete);
-    let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
+    let workflow = filter.workflow.as_deref().filter(|workflow| !workflow.is_empty());
+    let prefix = filter.workflow_prefix.as_deref().filter(|prefix| !prefix.is_empty());
+    if let (Some(workflow), Some(prefix)) = (filter.workflow.as_deref(), prefix)
+        && !workflow.starts_with(prefix)
+    {
+        return Ok(RunPage::default());
+    }
     let mut rows = if !complete {
         list.unusual().await?
-    } else if !inline {
+    } else if workflow.is_some() {
         list.run(&sql::RUNS_LIST_BY_WORKFLOW, list.mask()).await?
+    } else if let Some(prefix) = prefix {
+        list.by_prefix(prefix).await?
     } else if namespace == DEFAULT {
         list.run(&sql::RUNS_LIST, list.mask()).await?
     } else {
@@ -141,8 +150,29 @@ impl List<'_> {
         let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
         let workflow = self.filter.workflow.as_deref().map(Text);
         let (namespace, limit) = (Text(self.namespace), sql_limit(self.limit));
-        let params: [Param<'_>; 7] = [&namespace, &self.newest, &statuses, &from, &until, &workflow, &limit];
-        codec::all(&self.database.read(statement, &params).await?.rows, codec::run)
+        let prefix = self.filter.workflow_prefix.as_deref().map(Text);
+        let all: [Param<'_>; 8] = [
+            &namespace,
+            &self.newest,
+            &statuses,
+            &from,
+            &until,
+            &workflow,
+            &limit,
+            &prefix,
+        ];
+        // Where the workflow is known, so is how it begins.
+        let params = &all[..statement.types.len()];
+        codec::all(&self.database.read(statement, params).await?.rows, codec::run)
+    }
+
+    async fn by_prefix(&self, prefix: &str) -> Result<Vec<RunRow>> {
+        let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
+        let (namespace, prefix, limit) = (Text(self.namespace), Text(prefix), sql_limit(self.limit));
+        let mask = self.mask();
+        let params: [Param<'_>; 7] = [&namespace, &self.newest, &mask, &from, &until, &prefix, &limit];
+        let answer = self.database.read(&sql::RUNS_LIST_BY_PREFIX, &params).await?;
+        codec::all(&answer.rows, codec::run)
     }
 
     fn mask(&self) -> i64 {

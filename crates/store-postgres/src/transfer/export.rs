@@ -79,7 +79,33 @@ pub async fn page(database: &Database, after: &Cursor, limit: PageLimit) -> Resu
                 .await?
                 .of(message, Records::Messages)?
         }
-        Cursor::End => (Records::Messages(Vec::new()), false),
+        Cursor::Steps(key) => {
+            let (run, node) = key.map_or((RunId::from_bits(0), -1), |(run, node)| (run, i64::from(node)));
+            reading
+                .short(&sql::TRANSFER_STEPS, &[&Uuid(run), &node])
+                .await?
+                .of(codec::step, Records::Steps)?
+        }
+        Cursor::Letters(key) => {
+            let (run, node, attempt) = key.map_or((RunId::from_bits(0), -1, -1), |(run, node, attempt)| {
+                (run, i64::from(node), i64::from(attempt))
+            });
+            let params: [Param<'_>; 3] = [&Uuid(run), &node, &attempt];
+            reading
+                .long(&sql::TRANSFER_LETTERS, &params, 10)
+                .await?
+                .of(codec::letter, Records::Letters)?
+        }
+        Cursor::Documents(key) => {
+            let first = ("".into(), "".into(), "".into());
+            let (namespace, kind, id) = key.as_ref().unwrap_or(&first);
+            let params: [Param<'_>; 4] = [&Text(namespace), &Text(kind), &Text(id), &i64::from(key.is_some())];
+            reading
+                .long(&sql::TRANSFER_DOCUMENTS, &params, 8)
+                .await?
+                .of(codec::document, Records::Documents)?
+        }
+        Cursor::End => (Records::Documents(Vec::new()), false),
     };
     Ok(Page::new(after, records, more))
 }
@@ -166,7 +192,7 @@ fn waiting(row: &Row) -> Result<QueueRecord> {
     Ok(QueueRecord {
         run: codec::run_id(row, 0)?,
         node: codec::small(row, 1)?,
-        action: codec::text(row, 2)?,
+        queue: codec::text(row, 2)?,
         rank: get(row, 3)?,
         namespace: codec::text(row, 4)?,
     })
@@ -179,6 +205,7 @@ fn remembered(row: &Row) -> Result<IdempotencyWrite> {
         scope: codec::text(row, 3)?,
         key: codec::string(row, 4)?,
         expires_at: codec::time(row, 5)?,
+        replaces: None,
     })
 }
 

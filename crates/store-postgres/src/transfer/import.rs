@@ -10,7 +10,8 @@ use crate::error::{Fault, Result};
 use crate::partition::{self, Day, Days};
 use crate::session::{BEGIN, COMMIT, Database, Param, ROLLBACK, Session, Step};
 use crate::sql::{self, Statement};
-use crate::write::columns;
+use crate::write::records::Documents;
+use crate::write::{columns, steps};
 
 /// Partitions made by one transaction: each holds locks until its end, and a server has room for some thousand.
 const DAYS_AT_ONCE: usize = 50;
@@ -42,6 +43,18 @@ pub async fn page(database: &Database, days: &Days, from: &Cursor, records: &Rec
         Records::Queue(records) => writing.queue(records).await,
         Records::Keys(records) => writing.keys(records).await,
         Records::Messages(records) => writing.messages(records).await,
+        Records::Steps(records) => {
+            let rows = steps::Rows::of(records);
+            writing.put(&sql::STEPS_PUT, rows.params().to_vec()).await
+        }
+        Records::Letters(records) => {
+            let rows = steps::Papers::of(records);
+            writing.put(&sql::LETTERS_PUT, rows.params().to_vec()).await
+        }
+        Records::Documents(records) => {
+            let rows = Documents::of(records);
+            writing.put(&sql::RECORDS_INSERT, rows.params().to_vec()).await
+        }
     }
 }
 
@@ -114,16 +127,16 @@ impl Writing<'_> {
     async fn queue(self, records: &[QueueRecord]) -> Result<()> {
         let run = column(records, |entry| Uuid(entry.run));
         let node = column(records, |entry| i64::from(entry.node));
-        let action = column(records, |entry| Text(&entry.action));
+        let queue = column(records, |entry| Text(&entry.queue));
         let rank = column(records, |entry| entry.rank);
         let namespace = column(records, |entry| Text(&entry.namespace));
-        self.put(&sql::QUEUE_PUT, vec![&run, &node, &action, &rank, &namespace])
+        self.put(&sql::QUEUE_PUT, vec![&run, &node, &queue, &rank, &namespace])
             .await
     }
 
     async fn keys(self, records: &[IdempotencyWrite]) -> Result<()> {
         let mut rows = columns::Keys::default();
-        records.iter().for_each(|key| rows.push(Some(key)));
+        records.iter().for_each(|key| rows.push(Some(key), None));
         self.put(&sql::IDEMPOTENCY_INSERT, rows.params().into()).await
     }
 

@@ -1,10 +1,10 @@
 //! Taking work: what one node takes is not shown to another one until the claim ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Claim, DueRun, OutboxEntry, QueueEntry};
+use quintet_store::{Claim, DueRun, OutboxEntry, QueueAsk, QueueEntry};
 
 use crate::codec::{self, Text, Uuid, limit as sql_limit, micros, signed};
 use crate::error::Result;
@@ -21,11 +21,17 @@ pub async fn due(database: &Database, claim: Claim, limit: usize) -> Result<Vec<
     codec::all(&database.run(&sql::RUNS_DUE, &params).await?.rows, codec::due_run)
 }
 
-pub async fn queued(database: &Database, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>> {
-    let actions: BTreeSet<&str> = actions.iter().map(String::as_str).collect();
-    let actions: Vec<Text<'_>> = actions.into_iter().map(Text).collect();
+/// Of two asks for one queue the larger counts. No more rows are locked than all queues together may give.
+pub async fn queued(database: &Database, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>> {
+    let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+    for ask in asks {
+        let known = wanted.entry(&ask.queue).or_default();
+        *known = ask.limit.min(limit).max(*known);
+    }
+    let queues: Vec<Text<'_>> = wanted.keys().copied().map(Text).collect();
+    let limits: Vec<i64> = wanted.values().copied().map(sql_limit).collect();
     let (owner, limit) = (claim.owner.cast_signed(), sql_limit(limit));
-    let params: [Param<'_>; 5] = [&actions, &claim.now.0, &owner, &claim.until.0, &limit];
+    let params: [Param<'_>; 6] = [&queues, &limits, &claim.now.0, &owner, &claim.until.0, &limit];
     codec::all(&database.run(&sql::QUEUE_CLAIM, &params).await?.rows, codec::entry)
 }
 

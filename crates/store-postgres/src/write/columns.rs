@@ -107,8 +107,9 @@ pub struct Changes<'a>(BTreeMap<(RunId, u32), (i64, Option<Entry<'a>>)>);
 
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    action: &'a str,
-    row: &'a RunRow,
+    queue: &'a str,
+    priority: i32,
+    namespace: &'a str,
 }
 
 impl<'a> Changes<'a> {
@@ -116,11 +117,12 @@ impl<'a> Changes<'a> {
     pub fn add(&mut self, place: i64, write: &'a RunWrite) {
         for change in &write.queue {
             let (node, entry) = match change {
-                QueueChange::Put { node, action } => (
+                QueueChange::Put { node, queue, priority } => (
                     *node,
                     Some(Entry {
-                        action,
-                        row: &write.row,
+                        queue,
+                        priority: *priority,
+                        namespace: &write.row.namespace,
                     }),
                 ),
                 QueueChange::Remove { node } => (*node, None),
@@ -150,7 +152,7 @@ pub struct Puts<'a> {
     place: Vec<i64>,
     run: Vec<Uuid>,
     node: Vec<i64>,
-    action: Vec<Text<'a>>,
+    queue: Vec<Text<'a>>,
     rank: Vec<i64>,
     namespace: Vec<Text<'a>>,
 }
@@ -160,9 +162,9 @@ impl<'a> Puts<'a> {
         self.place.push(place);
         self.run.push(Uuid(run));
         self.node.push(node.into());
-        self.action.push(Text(entry.action));
-        self.rank.push(-i64::from(entry.row.priority));
-        self.namespace.push(Text(&entry.row.namespace));
+        self.queue.push(Text(entry.queue));
+        self.rank.push(-i64::from(entry.priority));
+        self.namespace.push(Text(entry.namespace));
     }
 
     pub fn len(&self) -> usize {
@@ -175,7 +177,7 @@ impl<'a> Puts<'a> {
             &self.place,
             &self.run,
             &self.node,
-            &self.action,
+            &self.queue,
             &self.rank,
             &self.namespace,
         ]
@@ -267,16 +269,19 @@ pub struct Keys<'a> {
     request: Vec<Option<&'a [u8]>>,
     answer: Vec<Option<Text<'a>>>,
     expires_at: Vec<Option<i64>>,
+    replaces: Vec<Option<Text<'a>>>,
 }
 
 impl<'a> Keys<'a> {
-    pub fn push(&mut self, key: Option<&'a IdempotencyWrite>) {
+    /// `replaces` is the stored answer that may go.
+    pub fn push(&mut self, key: Option<&'a IdempotencyWrite>, replaces: Option<&'a str>) {
         self.namespace.push(key.map(|key| Text(&key.namespace)));
         self.scope.push(key.map(|key| Text(&key.scope)));
         self.key.push(key.map(|key| Text(&key.key)));
         self.request.push(key.map(|key| &key.record.request[..]));
         self.answer.push(key.map(|key| Text(&key.record.answer)));
         self.expires_at.push(key.map(|key| key.expires_at.0));
+        self.replaces.push(replaces.map(Text));
     }
 
     /// Whether no unit has one.
@@ -293,6 +298,11 @@ impl<'a> Keys<'a> {
             &self.answer,
             &self.expires_at,
         ]
+    }
+
+    /// Which answers may go.
+    pub fn replaces(&self) -> Param<'_> {
+        &self.replaces
     }
 }
 

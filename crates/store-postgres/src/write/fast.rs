@@ -1,16 +1,20 @@
-//! The fast way of a commit: one statement, or one for what moves and one for what starts, and one round trip.
+//! The fast way of a commit: one statement, or one for what moves and one for what starts, or one more for the rows of
+//! steps, and one round trip.
 //!
 //! PostgreSQL decides here, by conditions in the statements, and answers the places of the units that it applied. That
 //! works for units that have nothing to do with each other: no run and no key twice in the commit, and each unit either
-//! moves one run and nothing else decides about it, or only starts runs. Nearly every commit is like that.
+//! moves one run and nothing else decides about it, or only starts runs. Nearly every commit is like that. Limits are not for
+//! this way, nor is another try of a failed step.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use quintet_core::id::RunId;
 use quintet_store::{Commit, IdempotencyRecord, Unit, UnitResult, WorkflowPin};
 
 use super::columns::{Changes, Keys, Messages, Notices, Pins, Runs};
+use super::steps::{Letters, Steps};
 use super::units::name;
-use crate::codec::{self, Text, get};
+use crate::codec::{self, Text, Uuid, get};
 use crate::counters::Way;
 use crate::error::Result;
 use crate::session::{Answer, BEGIN, COMMIT, Database, Param, Step};
@@ -38,6 +42,8 @@ pub struct Plan<'a> {
     changes: Changes<'a>,
     messages: Messages<'a>,
     notices: Notices,
+    steps: Steps<'a>,
+    letters: Letters<'a>,
     digests: Vec<&'a [u8]>,
     specs: Vec<Text<'a>>,
     /// Which unit brings which plan.
@@ -51,7 +57,7 @@ pub fn plan(commit: &Commit) -> Option<Plan<'_>> {
     let fits = |unit: &Unit| {
         let unique = unit.runs.iter().all(|write| runs.insert(write.row.id))
             && unit.idempotency.as_ref().is_none_or(|key| keys.insert(name(key)));
-        unique && (is_move(unit) || is_start(unit))
+        unique && (is_move(unit) || is_start(unit)) && keeps_to_its_runs(unit)
     };
     commit.units.iter().all(fits).then(|| Plan::of(commit))
 }
@@ -59,6 +65,16 @@ pub fn plan(commit: &Commit) -> Option<Plan<'_>> {
 fn is_move(unit: &Unit) -> bool {
     let one = matches!(&unit.runs[..], [write] if write.expected > 0);
     one && unit.idempotency.is_none() && unit.plans.is_empty() && unit.pins.is_empty()
+}
+
+/// What a unit says of steps is guarded by the rows of its own runs, and by nothing else.
+fn keeps_to_its_runs(unit: &Unit) -> bool {
+    let is_own = |run: RunId| unit.runs.iter().any(|write| write.row.id == run);
+    unit.limits.is_empty()
+        && unit.retried.is_empty()
+        && unit.steps.iter().all(|row| is_own(row.run))
+        && unit.ended_steps.iter().copied().all(is_own)
+        && unit.letters.iter().all(|letter| is_own(letter.run))
 }
 
 fn is_start(unit: &Unit) -> bool {
@@ -85,6 +101,8 @@ impl<'a> Plan<'a> {
             changes: Changes::default(),
             messages: Messages::default(),
             notices: Notices::default(),
+            steps: Steps::default(),
+            letters: Letters::default(),
             digests: Vec::new(),
             specs: Vec::new(),
             plan_place: Vec::new(),
@@ -101,6 +119,8 @@ impl<'a> Plan<'a> {
                 .iter()
                 .for_each(|message| plan.messages.push(place, message));
             unit.notices.iter().for_each(|notice| plan.notices.push(place, *notice));
+            plan.steps.add(commit.meta.at, unit);
+            plan.letters.add(commit.meta.at, unit);
         }
         plan
     }
@@ -121,7 +141,8 @@ impl<'a> Plan<'a> {
             let pin = unit.pins.first().map(|pin| self.pin(&mut pins, pin));
             self.unit_place.push(place);
             self.unit_pin.push(pin);
-            self.keys.push(unit.idempotency.as_ref());
+            let key = unit.idempotency.as_ref();
+            self.keys.push(key, key.and_then(|key| key.replaces.as_deref()));
             for write in &unit.runs {
                 self.starts.push(&write.row);
                 self.start_events.push(Text(&write.events));
@@ -156,14 +177,16 @@ impl<'a> Plan<'a> {
             && self.changes.is_empty()
             && self.messages.len() == 0
             && self.notices.len() == 0
+            && self.steps.is_empty()
+            && self.letters.is_empty()
             && self.digests.is_empty()
     }
 
     /// Applies the commit. What to say of a unit that was left out is asked afterwards, if there is one; `None` of one that
     /// by then could be applied.
     pub async fn run(&self, database: &Database) -> Result<Vec<Option<UnitResult>>> {
-        let applied = if self.is_plain() {
-            self.send_plain(database).await?
+        let (applied, ended) = if self.is_plain() {
+            (self.send_plain(database).await?, 0)
         } else {
             self.send_all(database).await?
         };
@@ -177,7 +200,7 @@ impl<'a> Plan<'a> {
         {
             *result = Some(UnitResult::Conflict(unit.runs[0].row.id));
         }
-        let mut written = 0;
+        let mut written = ended;
         for place in applied.into_iter().filter_map(|place| usize::try_from(place - 1).ok()) {
             results[place] = Some(UnitResult::Applied);
             written += rows(&self.commit.units[place]);
@@ -217,7 +240,8 @@ impl<'a> Plan<'a> {
         Ok(applied)
     }
 
-    async fn send_all(&self, database: &Database) -> Result<Vec<i64>> {
+    /// Also answers how many steps ended with their runs.
+    async fn send_all(&self, database: &Database) -> Result<(Vec<i64>, u64)> {
         let (puts, removals) = self.changes.split();
         let mut params: Vec<Param<'_>> = vec![&self.at, &self.owner];
         params.extend(self.moves.params());
@@ -236,8 +260,30 @@ impl<'a> Plan<'a> {
             &self.specs,
             &self.plan_place,
             &self.plan_digest,
+            self.keys.replaces(),
         ]);
-        numbers(&database.run(&sql::COMMIT_ALL, &params).await?)
+        if self.steps.is_empty() && self.letters.is_empty() {
+            return Ok((numbers(&database.run(&sql::COMMIT_ALL, &params).await?)?, 0));
+        }
+        self.send_with_steps(database, params).await
+    }
+
+    async fn send_with_steps(&self, database: &Database, all: Vec<Param<'_>>) -> Result<(Vec<i64>, u64)> {
+        let ((rows, ended), (papers, _)) = (self.steps.columns(), self.letters.columns());
+        let runs: BTreeSet<RunId> = self.steps.runs().chain(self.letters.runs()).collect();
+        let runs: Vec<Uuid> = runs.into_iter().map(Uuid).collect();
+        let mut params: Vec<Param<'_>> = vec![&self.at, &runs];
+        params.extend(rows.params());
+        params.push(&ended);
+        params.extend(papers.params());
+        let steps = [
+            BEGIN,
+            Step::Run(&sql::COMMIT_ALL, all),
+            Step::Run(&sql::COMMIT_STEPS, params),
+            COMMIT,
+        ];
+        let answers = database.flight(&steps).await?;
+        Ok((numbers(&answers[1])?, codec::unsigned(answers[2].single()?, 0)?))
     }
 
     /// Says why starts were left out: a key that was used before comes before a workflow that has changed.
@@ -267,7 +313,10 @@ impl<'a> Plan<'a> {
         let answers = database.flight(&steps).await?;
         let (records, current) = (records(&answers[0])?, current(&answers[1])?);
         for (place, unit) in left {
-            let used = unit.idempotency.as_ref().and_then(|key| records.get(&name(key)));
+            let used = unit.idempotency.as_ref().and_then(|key| {
+                let record = records.get(&name(key))?;
+                (key.replaces.as_ref() != Some(&record.answer)).then_some(record)
+            });
             results[place] = match (used, outdated(unit, &current)) {
                 (Some(record), _) => Some(UnitResult::Duplicate(record.clone())),
                 (None, Some(pin)) => Some(UnitResult::Outdated(pin.clone())),
@@ -307,5 +356,6 @@ fn numbers(answer: &Answer) -> Result<Vec<i64>> {
 fn rows(unit: &Unit) -> u64 {
     let queue: usize = unit.runs.iter().map(|write| write.queue.len()).sum();
     let count = 2 * unit.runs.len() + queue + unit.outbox.len() + unit.notices.len() + unit.plans.len();
+    let count = count + unit.steps.len() + unit.letters.len();
     count as u64 + u64::from(unit.idempotency.is_some())
 }

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use quintet_core::id::RunId;
+use quintet_core::time::Time;
 use quintet_store::{Commit, RunWrite, Unit, UnitResult};
 
 use super::columns::{Changes, History, Keys, Messages, Notices, Pins, Runs};
+use super::limits::{Questions, Running};
+use super::steps::{Letters, Steps};
 use super::units::{Known, name};
 use crate::codec::{self, Text, Uuid};
 use crate::counters::Way;
@@ -60,32 +63,40 @@ async fn look<'a>(session: &mut Session<'_>, commit: &Commit) -> Result<Known<'a
     for pin in commit.units.iter().flat_map(|unit| &unit.pins) {
         pins.push(&pin.namespace, &pin.id, pin.version);
     }
-    let steps = [
-        BEGIN,
+    let limits = Questions::of(commit);
+    let mut steps = vec![BEGIN];
+    steps.extend(limits.as_ref().map(Questions::lock));
+    let first = steps.len();
+    steps.extend([
         Step::Run(&sql::RUNS_LOCK, vec![&runs]),
         Step::Run(
             &sql::IDEMPOTENCY_FIND,
             vec![&namespaces, &scopes, &keys, &commit.meta.at.0],
         ),
         Step::Run(&sql::WORKFLOWS_CURRENT, pins.names().to_vec()),
-    ];
-    read(&session.flight(&steps).await?)
+    ]);
+    steps.extend(limits.as_ref().map(Questions::count).into_iter().flatten());
+    let answers = session.flight(&steps).await?;
+    read(&answers[first..])
 }
 
 fn read<'a>(answers: &[Answer]) -> Result<Known<'a>> {
     let mut known = Known::default();
-    for row in &answers[1].rows {
+    for row in &answers[0].rows {
         let standing = (codec::string(row, 1)?, codec::unsigned(row, 2)?);
         known.runs.insert(codec::run_id(row, 0)?, standing);
     }
-    for row in &answers[2].rows {
+    for row in &answers[1].rows {
         let name = (codec::string(row, 0)?, codec::string(row, 1)?, codec::string(row, 2)?);
         known.records.insert(name, codec::record(row, 3)?);
     }
-    for row in &answers[3].rows {
+    for row in &answers[2].rows {
         known
             .workflows
             .insert((codec::string(row, 0)?, codec::string(row, 1)?), codec::small(row, 2)?);
+    }
+    if let [_, _, _, counts, own] = answers {
+        known.running = Running::read(counts, own)?;
     }
     Ok(known)
 }
@@ -100,14 +111,15 @@ async fn write(session: &mut Session<'_>, commit: &Commit, known: &Known<'_>, ap
         session.flight(&[ROLLBACK]).await?;
         return Ok(0);
     }
-    let changed = Changed::of(known, applied);
+    let changed = Changed::of(known, commit.meta.at, applied);
     let (at, owner) = (commit.meta.at.0, commit.meta.owner.cast_signed());
     let (puts, removals) = changed.queue.split();
+    let ((rows, ended), (papers, retries)) = (changed.steps.columns(), changed.letters.columns());
     let statements = [
         (
             changed.keys.is_empty(),
             &sql::IDEMPOTENCY_EXPIRE,
-            with(&changed.keys.params()[..3], &[&at]),
+            with(&changed.keys.params()[..3], &[changed.keys.replaces(), &at]),
         ),
         (
             changed.keys.is_empty(),
@@ -146,6 +158,10 @@ async fn write(session: &mut Session<'_>, commit: &Commit, known: &Known<'_>, ap
             &sql::OUTBOX_PUT,
             with(&[&at], &changed.messages.params()[1..]),
         ),
+        (ended.is_empty(), &sql::STEPS_END, vec![&ended, &at]),
+        (rows.is_empty(), &sql::STEPS_PUT, rows.params().to_vec()),
+        (retries.is_empty(), &sql::LETTERS_RETRY, with(&retries.params(), &[&at])),
+        (papers.is_empty(), &sql::LETTERS_PUT, papers.params().to_vec()),
         (
             changed.notices.len() == 0,
             &sql::NOTICES_PUT,
@@ -177,10 +193,12 @@ struct Changed<'a> {
     queue: Changes<'a>,
     messages: Messages<'a>,
     notices: Notices,
+    steps: Steps<'a>,
+    letters: Letters<'a>,
 }
 
 impl<'a> Changed<'a> {
-    fn of(known: &Known<'_>, applied: &[&'a Unit]) -> Self {
+    fn of(known: &'a Known<'_>, at: Time, applied: &[&'a Unit]) -> Self {
         let mut changed = Self::default();
         let (mut last, mut keys, mut plans) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
         for unit in applied.iter().copied() {
@@ -193,6 +211,8 @@ impl<'a> Changed<'a> {
             plans.extend(unit.plans.iter().map(|plan| (plan.digest, plan)));
             unit.outbox.iter().for_each(|message| changed.messages.push(0, message));
             unit.notices.iter().for_each(|notice| changed.notices.push(0, *notice));
+            changed.steps.add(at, unit);
+            changed.letters.add(at, unit);
         }
         for row in last.into_values() {
             let there = known.runs.contains_key(&row.id);
@@ -206,8 +226,12 @@ impl<'a> Changed<'a> {
             changed.digests.push(&plan.digest.0);
             changed.specs.push(Text(&plan.spec));
         }
-        // A key that is written twice in one commit had expired in between: the last one stays.
-        keys.into_values().for_each(|key| changed.keys.push(Some(key)));
+        // A key that is written twice in one commit had expired or was replaced in between: the last one stays, in the
+        // place of what is stored.
+        for (name, key) in keys {
+            let stored = known.records.get(&name).map(|record| &*record.answer);
+            changed.keys.push(Some(key), stored);
+        }
         changed
     }
 }

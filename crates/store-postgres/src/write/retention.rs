@@ -21,9 +21,18 @@ const RECORDS: i64 = 1000;
 /// Runs removed by one transaction.
 const RUNS: usize = 500;
 
+/// What becomes of the dead letters of runs that are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    /// Whoever removes one run wants nothing left of it.
+    Go,
+    /// They have a retention of their own.
+    Stay,
+}
+
 /// Removes one run of a namespace.
 pub async fn delete_run(database: &Database, namespace: &str, id: RunId) -> Result<bool> {
-    Ok(remove(database, &[id], Some(namespace), None, Whole::Run).await? > 0)
+    Ok(remove(database, &[id], Some(namespace), None, Whole::Run, Letters::Go).await? > 0)
 }
 
 pub async fn prune(database: &Database, days: &Days, before: Time, now: Time, limit: usize) -> Result<u64> {
@@ -44,7 +53,7 @@ pub async fn prune(database: &Database, days: &Days, before: Time, now: Time, li
     for (day, ids) in by_day {
         let whole = judge(database, days, day, before).await?;
         for some in ids.chunks(RUNS) {
-            removed += remove(database, some, None, Some(before), whole).await?;
+            removed += remove(database, some, None, Some(before), whole, Letters::Stay).await?;
         }
     }
     drop_empty(database, days, before).await?;
@@ -57,6 +66,7 @@ async fn remove(
     namespace: Option<&str>,
     before: Option<Time>,
     whole: Whole,
+    letters: Letters,
 ) -> Result<u64> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid).collect();
     let (namespace, before) = (namespace.map(Text), codec::micros(before));
@@ -67,7 +77,13 @@ async fn remove(
         .await?
         .remove(1);
     let gone: Vec<Uuid> = gone.rows.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
-    let mut steps = vec![Step::Run(&sql::QUEUE_REMOVE_RUNS, vec![&gone])];
+    let mut steps = vec![
+        Step::Run(&sql::QUEUE_REMOVE_RUNS, vec![&gone]),
+        Step::Run(&sql::STEPS_DELETE, vec![&gone]),
+    ];
+    if letters == Letters::Go {
+        steps.push(Step::Run(&sql::LETTERS_DELETE, vec![&gone]));
+    }
     if whole == Whole::Run {
         steps.push(Step::Run(&sql::HISTORY_DELETE, vec![&gone]));
     }

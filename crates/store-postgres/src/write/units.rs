@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use quintet_core::id::RunId;
 use quintet_store::{Commit, IdempotencyRecord, IdempotencyWrite, RunWrite, Unit, UnitResult, WorkflowPin};
 
+use super::limits::Running;
+
 /// Where a run stands: its namespace and version.
 type Standing<'a> = (&'a str, u64);
 
@@ -22,8 +24,11 @@ pub struct Known<'a> {
     pub records: HashMap<Name, IdempotencyRecord>,
     /// Current versions by namespace and id.
     pub workflows: HashMap<(String, String), u32>,
-    /// What units before this one will have written.
+    /// Counted if the commit has limits.
+    pub running: Running,
+    /// What units before this one will have written: runs, and records, of which one may have expired at once.
     moved: HashMap<RunId, Standing<'a>>,
+    remembered: HashMap<Name, Option<&'a IdempotencyRecord>>,
 }
 
 pub fn name(key: &IdempotencyWrite) -> Name {
@@ -37,7 +42,7 @@ impl<'a> Known<'a> {
     }
 
     fn apply(&mut self, commit: &Commit, unit: &'a Unit) -> UnitResult {
-        if let Some(record) = unit.idempotency.as_ref().and_then(|key| self.records.get(&name(key))) {
+        if let Some(record) = unit.idempotency.as_ref().and_then(|key| self.used(key)) {
             return UnitResult::Duplicate(record.clone());
         }
         let moved = match self.look(&unit.runs) {
@@ -47,12 +52,24 @@ impl<'a> Known<'a> {
         if let Some(pin) = unit.pins.iter().find(|pin| !self.is_current(pin)) {
             return UnitResult::Outdated(pin.clone());
         }
-        // One that expires at once is no record to the units after this one.
-        if let Some(key) = unit.idempotency.as_ref().filter(|key| key.expires_at > commit.meta.at) {
-            self.records.insert(name(key), key.record.clone());
+        if let Some(limit) = self.running.full(unit) {
+            return UnitResult::Full(limit);
+        }
+        if let Some(key) = &unit.idempotency {
+            let lasts = key.expires_at > commit.meta.at;
+            self.remembered.insert(name(key), lasts.then_some(&key.record));
         }
         self.moved.extend(moved);
+        self.running.learn(unit);
         UnitResult::Applied
+    }
+
+    /// What is remembered under the key, unless it is what the key replaces.
+    fn used(&self, key: &IdempotencyWrite) -> Option<&IdempotencyRecord> {
+        let name = name(key);
+        let known = self.remembered.get(&name).copied();
+        let record = known.unwrap_or_else(|| self.records.get(&name))?;
+        (key.replaces.as_ref() != Some(&record.answer)).then_some(record)
     }
 
     /// Where the runs will stand, or the first one that is not as the unit expects.

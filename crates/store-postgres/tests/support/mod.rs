@@ -42,6 +42,7 @@ pub fn template(server: &Server) -> String {
     let mut hasher = DefaultHasher::new();
     include_str!("../../migrations/0001_initial.sql").hash(&mut hasher);
     include_str!("../../migrations/0002_origin.sql").hash(&mut hasher);
+    include_str!("../../migrations/0003_steps_letters_records.sql").hash(&mut hasher);
     let name = format!("quintet_postgres_{:016x}", hasher.finish());
     let migrate = |url: &str| {
         let migrated: Result<(), StoreError> = wait(async { PostgresStore::open(url, options()).await?.close().await });

@@ -1,5 +1,5 @@
 SELECT rank, run, node, namespace
-FROM queue INDEXED BY queue_by_action
-WHERE action = ?1
+FROM queue INDEXED BY queue_in_order
+WHERE queue = ?1
 ORDER BY rank, run, node
 LIMIT ?2

@@ -1,3 +1,3 @@
-INSERT INTO queue (run, node, action, rank, namespace)
+INSERT INTO queue (run, node, queue, rank, namespace)
 VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (run, node) DO UPDATE SET action = excluded.action, rank = excluded.rank
+ON CONFLICT (run, node) DO UPDATE SET queue = excluded.queue, rank = excluded.rank

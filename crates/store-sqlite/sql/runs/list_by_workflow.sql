@@ -4,5 +4,7 @@ WHERE namespace = ?1 AND workflow = ?6 AND workflow <> '' AND id < ?2
     AND (?3 >> status) & 1
     AND (?4 IS NULL OR created_at >= ?4)
     AND (?5 IS NULL OR created_at < ?5)
+    AND (?8 IS NULL OR workflow >= ?8)
+    AND (?9 IS NULL OR workflow < ?9)
 ORDER BY id DESC
 LIMIT ?7

@@ -10,3 +10,6 @@ WHERE one = 1 AND reached IS NULL
     AND NOT EXISTS (SELECT 1 FROM queue)
     AND NOT EXISTS (SELECT 1 FROM idempotency)
     AND NOT EXISTS (SELECT 1 FROM outbox)
+    AND NOT EXISTS (SELECT 1 FROM steps)
+    AND NOT EXISTS (SELECT 1 FROM dead_letters)
+    AND NOT EXISTS (SELECT 1 FROM records)

@@ -5,4 +5,7 @@ SELECT (SELECT count(*) FROM plans),
     (SELECT count(*) FROM history),
     (SELECT count(*) FROM queue),
     (SELECT count(*) FROM idempotency),
-    (SELECT count(*) FROM outbox)
+    (SELECT count(*) FROM outbox),
+    (SELECT count(*) FROM steps),
+    (SELECT count(*) FROM dead_letters),
+    (SELECT count(*) FROM records)

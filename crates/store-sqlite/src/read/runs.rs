@@ -2,7 +2,10 @@
 //!
 //! A list takes the way that its filter makes short: failed runs and unfinished runs are few and have indices, a
 //! workflow has one, and everything else walks down the primary key, where most rows fit anyway. A filter on the time
-//! of acceptance only drops rows from that walk: ids are in order of time, but nothing enforces it.
+//! of acceptance only drops rows from that walk: ids are in order of time, but nothing enforces it. Workflows whose ids
+//! begin alike are asked one after the other, because each has its newest runs at the end of its part of the index.
+
+use std::sync::Arc;
 
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
@@ -66,6 +69,11 @@ pub fn page(
     before: Option<RunId>,
     limit: usize,
 ) -> Result<RunPage> {
+    if let (Some(prefix), Some(workflow)) = (&filter.workflow_prefix, &filter.workflow)
+        && !workflow.starts_with(&**prefix)
+    {
+        return Ok(RunPage::default());
+    }
     // One more than asked for tells whether there is a next page.
     let list = List {
         reader,
@@ -78,6 +86,8 @@ pub fn page(
     let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
     let mut rows = if !complete {
         reader.snapshot(|_| list.unusual())?
+    } else if let (Some(prefix), None) = (list.prefix(), &filter.workflow) {
+        reader.snapshot(|_| list.by_prefix(prefix))?
     } else if !inline {
         list.run(sql::RUNS_LIST_BY_WORKFLOW, list.mask())?
     } else if namespace == DEFAULT {
@@ -104,10 +114,15 @@ struct List<'a> {
 impl List<'_> {
     /// `statuses` is a set of bits, or one state for the statement by state.
     fn run(&self, sql: &str, statuses: i64) -> Result<Vec<RunRow>> {
+        self.of(sql, statuses, self.filter.workflow.as_deref())
+    }
+
+    fn of(&self, sql: &str, statuses: i64, workflow: Option<&str>) -> Result<Vec<RunRow>> {
         let before = self.before.map(RunId::to_bytes);
         let before: &[u8] = before.as_ref().map_or(&ABOVE_ALL, |id| id);
         let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
-        let workflow = self.filter.workflow.as_deref();
+        let prefix = self.prefix();
+        let behind = prefix.and_then(successor);
         let params = params![
             self.namespace,
             before,
@@ -115,9 +130,37 @@ impl List<'_> {
             from,
             until,
             workflow,
-            sql_limit(self.limit)
+            sql_limit(self.limit),
+            prefix,
+            behind
         ];
         self.reader.all(sql, params, codec::run)
+    }
+
+    /// The prefix that leaves anything out.
+    fn prefix(&self) -> Option<&str> {
+        self.filter
+            .workflow_prefix
+            .as_deref()
+            .filter(|prefix| !prefix.is_empty())
+    }
+
+    /// The newest runs of each workflow that begins so, merged.
+    fn by_prefix(&self, prefix: &str) -> Result<Vec<RunRow>> {
+        let (mut rows, mut behind, mut may_be) = (Vec::new(), Arc::from(prefix), true);
+        loop {
+            let params = params![self.namespace, behind, may_be];
+            let next = self
+                .reader
+                .first(sql::RUNS_NEXT_WORKFLOW, params, |row| codec::text(row, 0))?;
+            let Some(next) = next.filter(|next| next.starts_with(prefix)) else {
+                break;
+            };
+            rows.extend(self.of(sql::RUNS_LIST_BY_WORKFLOW, self.mask(), Some(&next))?);
+            newest(&mut rows, self.limit);
+            (behind, may_be) = (next, false);
+        }
+        Ok(rows)
     }
 
     fn mask(&self) -> i64 {
@@ -142,10 +185,26 @@ impl List<'_> {
                 rows.extend(self.run(sql::RUNS_LIST_BY_STATUS, i64::from(end.number()))?);
             }
         }
-        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
-        rows.truncate(self.limit);
+        newest(&mut rows, self.limit);
         Ok(rows)
     }
+}
+
+/// Sorts behind everything that begins with `prefix`, and before everything else that sorts behind `prefix`.
+fn successor(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+fn newest(rows: &mut Vec<RunRow>, limit: usize) {
+    rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+    rows.truncate(limit);
 }
 
 pub fn due(reader: &Reader, now: Time, limit: usize) -> Result<Vec<DueRun>> {

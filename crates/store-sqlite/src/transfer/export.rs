@@ -7,7 +7,7 @@ use quintet_store::transfer::{
     Cursor, HistoryRecord, MessageRecord, MessageState, Page, PageLimit, QueueRecord, Records, VersionRecord,
     WorkflowRecord,
 };
-use quintet_store::{IdempotencyWrite, PlanWrite};
+use quintet_store::{DeadLetter, IdempotencyWrite, PlanWrite, Record};
 use rusqlite::{Params, Row, params};
 
 use crate::codec::{self, signed};
@@ -59,7 +59,25 @@ pub fn page(reader: &Reader, after: &Cursor, limit: PageLimit) -> Result<Page> {
             let params = params![id.unwrap_or(i64::MIN), rows];
             take(reader, sql::TRANSFER_MESSAGES, params, limit, message)?.of(Records::Messages)
         }
-        Cursor::End => (Records::Messages(Vec::new()), false),
+        Cursor::Steps(key) => {
+            let (run, node) = key.map_or(([0; 16], -1), |(run, node)| (run.to_bytes(), i64::from(node)));
+            let read = |row: &Row<'_>| Ok((codec::step(row)?, 0));
+            take(reader, sql::TRANSFER_STEPS, params![run, node, rows], limit, read)?.of(Records::Steps)
+        }
+        Cursor::Letters(key) => {
+            let (run, node, attempt) = key.map_or(([0; 16], -1, -1), |(run, node, attempt)| {
+                (run.to_bytes(), i64::from(node), i64::from(attempt))
+            });
+            let params = params![run, node, attempt, rows];
+            take(reader, sql::TRANSFER_LETTERS, params, limit, letter)?.of(Records::Letters)
+        }
+        Cursor::Documents(key) => {
+            let first = ("".into(), "".into(), "".into());
+            let (namespace, kind, id) = key.as_ref().unwrap_or(&first);
+            let params = params![namespace, kind, id, key.is_some(), rows];
+            take(reader, sql::TRANSFER_RECORDS, params, limit, document)?.of(Records::Documents)
+        }
+        Cursor::End => (Records::Documents(Vec::new()), false),
     };
     Ok(Page::new(after, records, more))
 }
@@ -137,7 +155,7 @@ fn waiting(row: &Row<'_>) -> Result<(QueueRecord, usize)> {
     let record = QueueRecord {
         run: codec::run_id(row, 0)?,
         node: row.get(1)?,
-        action: codec::text(row, 2)?,
+        queue: codec::text(row, 2)?,
         rank: row.get(3)?,
         namespace: codec::text(row, 4)?,
     };
@@ -151,6 +169,7 @@ fn remembered(row: &Row<'_>) -> Result<(IdempotencyWrite, usize)> {
         scope: codec::text(row, 3)?,
         key: row.get(4)?,
         expires_at: codec::time(row, 5)?,
+        replaces: None,
     };
     let size = record.record.answer.len();
     Ok((record, size))
@@ -176,4 +195,16 @@ fn message(row: &Row<'_>) -> Result<(MessageRecord, usize)> {
         error: row.get(9)?,
     };
     Ok((record, size))
+}
+
+fn letter(row: &Row<'_>) -> Result<(DeadLetter, usize)> {
+    let letter = codec::letter(row)?;
+    let size = letter.body.len();
+    Ok((letter, size))
+}
+
+fn document(row: &Row<'_>) -> Result<(Record, usize)> {
+    let document = codec::document(row)?;
+    let size = document.body.len();
+    Ok((document, size))
 }

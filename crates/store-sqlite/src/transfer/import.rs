@@ -1,10 +1,12 @@
 //! Writing pages. Records come in the order of their keys, into tables that are empty behind them.
 
+use quintet_store::Record;
 use quintet_store::transfer::{
     HistoryRecord, MessageRecord, MessageState, QueueRecord, Records, VersionRecord, WorkflowRecord,
 };
 use rusqlite::params;
 
+use crate::codec::{micros, signed};
 use crate::error::Result;
 use crate::sql;
 use crate::write;
@@ -45,15 +47,18 @@ pub fn write(tx: &Tx<'_>, records: &Records) -> Result<()> {
             let QueueRecord {
                 run,
                 node,
-                action,
+                queue,
                 rank,
                 namespace,
             } = entry;
-            let params = params![run.to_bytes(), node, action, rank, namespace];
+            let params = params![run.to_bytes(), node, queue, rank, namespace];
             tx.execute(sql::QUEUE_PUT, params).map(drop)
         }),
         Records::Keys(records) => each(records, |key| write::units::remember(tx, key)),
         Records::Messages(records) => each(records, |message| put_message(tx, message)),
+        Records::Steps(records) => each(records, |row| write::steps::put(tx, row)),
+        Records::Letters(records) => each(records, |letter| write::steps::put_letter(tx, letter)),
+        Records::Documents(records) => each(records, |document| put_document(tx, document)),
     }
 }
 
@@ -82,4 +87,21 @@ fn put_message(tx: &Tx<'_>, message: &MessageRecord) -> Result<()> {
     ];
     tx.execute(sql::TRANSFER_PUT_MESSAGE, params)?;
     Ok(())
+}
+
+fn put_document(tx: &Tx<'_>, document: &Record) -> Result<()> {
+    let Record {
+        namespace,
+        kind,
+        id,
+        version,
+        body,
+        expires_at,
+        created_at,
+        updated_at,
+    } = document;
+    let (version, expires_at) = (signed(*version), micros(*expires_at));
+    let (created_at, updated_at) = (created_at.0, updated_at.0);
+    let params = params![namespace, kind, id, version, body, expires_at, created_at, updated_at];
+    tx.execute(sql::TRANSFER_PUT_RECORD, params).map(drop)
 }

@@ -164,9 +164,9 @@ fn write_all(tx: &Tx<'_>, sql: &str, row: &RunRow) -> Result<()> {
 fn change_queue(tx: &Tx<'_>, row: &RunRow, change: &QueueChange) -> Result<()> {
     let id = row.id.to_bytes();
     match change {
-        QueueChange::Put { node, action } => {
-            let rank = -i64::from(row.priority);
-            tx.execute(sql::QUEUE_PUT, params![id, node, action, rank, row.namespace])?;
+        QueueChange::Put { node, queue, priority } => {
+            let rank = -i64::from(*priority);
+            tx.execute(sql::QUEUE_PUT, params![id, node, queue, rank, row.namespace])?;
         }
         QueueChange::Remove { node } => {
             tx.execute(sql::QUEUE_REMOVE, params![id, node])?;

@@ -14,6 +14,7 @@ use quintet_store::{
 use rusqlite::params;
 
 use super::runs::{self, Move};
+use super::steps;
 use crate::error::Result;
 use crate::writer::{Tx, Writer};
 use crate::{codec, sql};
@@ -27,6 +28,7 @@ pub fn commit(writer: &mut Writer, commit: &Commit) -> Result<Vec<UnitResult>> {
 fn apply(tx: &Tx<'_>, meta: Meta, unit: &Unit) -> Result<UnitResult> {
     if let Some(key) = &unit.idempotency
         && let Some(record) = remembered(tx, key, meta.at)?
+        && key.replaces.as_ref() != Some(&record.answer)
     {
         return Ok(UnitResult::Duplicate(record));
     }
@@ -49,6 +51,7 @@ fn apply(tx: &Tx<'_>, meta: Meta, unit: &Unit) -> Result<UnitResult> {
     unit.outbox
         .iter()
         .try_for_each(|message| put_message(tx, meta.at, message))?;
+    steps::write(tx, meta.at, unit)?;
     Ok(UnitResult::Applied)
 }
 
@@ -88,7 +91,7 @@ fn remembered(tx: &Tx<'_>, key: &IdempotencyWrite, now: Time) -> Result<Option<I
     )
 }
 
-/// Replaces an expired record; a valid one was found before.
+/// Replaces what is there: a record that holds and may not be replaced was found before.
 pub fn remember(tx: &Tx<'_>, key: &IdempotencyWrite) -> Result<()> {
     let IdempotencyRecord { request, answer } = &key.record;
     let params = params![key.namespace, key.scope, key.key, request, answer, key.expires_at.0];

@@ -8,7 +8,7 @@ use quintet_core::time::Time;
 use tokio::task::JoinSet;
 
 use super::support::*;
-use crate::commit::{Commit, PlanWrite, Unit, UnitResult};
+use crate::commit::{Commit, PlanWrite, RunWrite, Unit, UnitResult};
 use crate::error::StoreError;
 use crate::node::WorkflowPin;
 use crate::query::{RunFilter, StoredCommit, WorkflowWrite};
@@ -149,6 +149,27 @@ pub async fn a_conflicting_unit_leaves_nothing_of_itself(store: AnyStore) {
     assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
     assert!(store.commits(DEFAULT, id(2), 0, 10).await.unwrap().is_empty());
     assert!(queued(&store, &["noop"], 10).await.is_empty());
+    assert!(messages(&store, 1000).await.is_empty());
+}
+
+pub async fn a_move_that_is_refused_leaves_nothing_of_what_it_brings_along(store: AnyStore) {
+    let first = apply(&store, start(1).within("acme").put(0, "noop")).await;
+    let second = apply(&store, first.next()).await;
+    let (late, early, foreign) = (first.next(), second.next().next(), second.next().within("other"));
+    for wrong in [late, early, foreign] {
+        let bringing = Unit {
+            runs: vec![wrong.clone().put(1, "noop").remove(0)],
+            ..message("hooks", "k", "never")
+        };
+        let with_another = unit([start(2), wrong]);
+        for refused in [bringing, with_another] {
+            assert_eq!(commit(&store, refused).await, UnitResult::Conflict(id(1)));
+        }
+    }
+    assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
+    assert_eq!(store.run("acme", id(1)).await.unwrap(), Some(second.row));
+    assert_eq!(store.commits("acme", id(1), 0, 10).await.unwrap().len(), 2);
+    assert_eq!(queued(&store, &["noop"], 10).await, [(1, 0)]);
     assert!(messages(&store, 1000).await.is_empty());
 }
 
@@ -300,4 +321,86 @@ pub async fn a_unit_that_counts_on_another_version_of_a_workflow_is_outdated(sto
     assert_eq!(commit(&store, pinned(2, 2)).await, UnitResult::Applied);
     store.delete_workflow(DEFAULT, "w").await.unwrap();
     assert_eq!(commit(&store, pinned(4, 2)).await, outdated(2));
+}
+
+/// Puts a version of a workflow.
+async fn put_workflow(store: &AnyStore, namespace: &str, id: &str) {
+    let write = WorkflowWrite {
+        namespace: namespace.into(),
+        id: id.into(),
+        name: "w".to_owned(),
+        document: "{}".to_owned(),
+        digest: digest(1),
+        spec: "[]".into(),
+        at: Time(10),
+        expected: None,
+    };
+    store.put_workflow(write).await.unwrap();
+}
+
+fn pin(id: &str, version: u32) -> WorkflowPin {
+    WorkflowPin {
+        namespace: DEFAULT.into(),
+        id: id.into(),
+        version,
+    }
+}
+
+pub async fn a_workflow_of_another_name_or_namespace_is_not_the_one_that_is_counted_on(store: AnyStore) {
+    let plain = |number| Unit {
+        pins: vec![pin("w", 1)],
+        ..unit([start(number)])
+    };
+    let keyed = |number: u64| Unit {
+        idempotency: Some(key(&number.to_string(), "first")),
+        ..plain(number)
+    };
+    put_workflow(&store, DEFAULT, "v").await;
+    put_workflow(&store, "acme", "w").await;
+    for unit in [plain(1), keyed(2)] {
+        assert_eq!(commit(&store, unit).await, UnitResult::Outdated(pin("w", 1)));
+    }
+    assert_eq!(listed(&store, &RunFilter::default()).await, [0; 0]);
+    put_workflow(&store, DEFAULT, "w").await;
+    for unit in [plain(1), keyed(2)] {
+        assert_eq!(commit(&store, unit).await, UnitResult::Applied);
+    }
+    put_workflow(&store, DEFAULT, "w").await;
+    for unit in [plain(3), keyed(4)] {
+        assert_eq!(commit(&store, unit).await, UnitResult::Outdated(pin("w", 1)));
+    }
+}
+
+pub async fn all_that_a_start_or_a_move_counts_on_is_looked_at_and_its_plans_are_stored(store: AnyStore) {
+    put_workflow(&store, DEFAULT, "w").await;
+    put_workflow(&store, DEFAULT, "v").await;
+    let counting = |write: &RunWrite, pins: [WorkflowPin; 2]| Unit {
+        pins: pins.into(),
+        plans: vec![PlanWrite {
+            digest: digest(10 + write.row.version as u8),
+            spec: "{}".into(),
+        }],
+        ..unit([write.clone()])
+    };
+    let first = start(1);
+    for write in [first.clone(), first.next()] {
+        let outdated = commit(&store, counting(&write, [pin("w", 1), pin("v", 2)])).await;
+        assert_eq!(outdated, UnitResult::Outdated(pin("v", 2)));
+        let plan = digest(10 + write.row.version as u8);
+        assert_eq!(store.plan(plan).await.unwrap(), None);
+        let applied = commit(&store, counting(&write, [pin("w", 1), pin("v", 1)])).await;
+        assert_eq!(applied, UnitResult::Applied);
+        assert!(store.plan(plan).await.unwrap().is_some());
+    }
+    // A move with only one of the two.
+    let third = first.next().next();
+    let pinned = Unit {
+        pins: vec![pin("v", 2)],
+        ..unit([third.clone()])
+    };
+    assert_eq!(commit(&store, pinned).await, UnitResult::Outdated(pin("v", 2)));
+    let mut planned = counting(&third, [pin("w", 1), pin("v", 1)]);
+    planned.pins.clear();
+    assert_eq!(commit(&store, planned).await, UnitResult::Applied);
+    assert!(store.plan(digest(13)).await.unwrap().is_some());
 }

@@ -17,7 +17,8 @@ fn full_of(text: &str) -> Unit {
     run.events = text.to_owned();
     run.queue = vec![QueueChange::Put {
         node: 0,
-        action: text.into(),
+        queue: text.into(),
+        priority: 0,
     }];
     Unit {
         idempotency: Some(IdempotencyWrite {
@@ -59,8 +60,8 @@ async fn round_trip(store: &AnyStore, text: &str) {
         store.runs(text, &by_workflow, None, 10).await.unwrap().rows,
         [write.row]
     );
-    let queued = store.queued(&[text.to_owned()], claim(0), 10).await.unwrap();
-    assert_eq!((&*queued[0].action, &*queued[0].namespace), (text, text));
+    let queued = store.queued(&asks(&[text]), claim(0), 10).await.unwrap();
+    assert_eq!((&*queued[0].queue, &*queued[0].namespace), (text, text));
     assert_eq!(store.plan(digest(0xff)).await.unwrap().as_deref(), Some(text));
     let record = store
         .idempotency(text, text, text, Time(0))
@@ -172,7 +173,7 @@ pub async fn the_smallest_and_largest_numbers_come_back_unchanged(store: AnyStor
         listed.iter().map(|row| row.id).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 1 << 127, 0])
     );
-    let queued = store.queued(&["a".to_owned()], claim(0), 10).await.unwrap();
+    let queued = store.queued(&asks(&["a"]), claim(0), 10).await.unwrap();
     assert_eq!(
         queued.iter().map(|entry| entry.run).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 0, 1 << 127])

@@ -4,16 +4,30 @@
 //! given last; where that shows, the comparison allows it, and now and then every run is rescheduled to its exact time,
 //! after which the answers must be equal to the letter. A seed replays: the commands depend on nothing else.
 
+/// Asks both stores and compares the answers.
+macro_rules! same {
+    ($pair:ident, $store:ident => $call:expr) => {{
+        let $store = &$pair.model;
+        let left = $call.await.expect("the model answers");
+        let $store = &$pair.other;
+        let right = $call.await.expect("the store answers");
+        assert_eq!(left, right, "{} (left: model)", stringify!($call));
+        left
+    }};
+}
+
 mod commands;
+mod steps;
 
 use std::collections::BTreeSet;
 
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
 
-pub(super) use self::commands::{ACTIONS, KEYS, NAMESPACES, SCOPES};
 use self::commands::{Generator, WORKFLOWS};
-use super::support::{AnyStore, claim, id};
+pub(super) use self::commands::{KEYS, NAMESPACES, QUEUES, SCOPES};
+pub(super) use self::steps::{ACTIONS, KINDS};
+use super::support::{AnyStore, asks, claim, id};
 use crate::commit::RunRow;
 use crate::node::Claim;
 use crate::query::{DueRun, OutboxEntry, RunFilter};
@@ -37,21 +51,9 @@ struct Pair {
     random: Generator,
 }
 
-/// Asks both stores and compares the answers.
-macro_rules! same {
-    ($pair:ident, $store:ident => $call:expr) => {{
-        let $store = &$pair.model;
-        let left = $call.await.expect("the model answers");
-        let $store = &$pair.other;
-        let right = $call.await.expect("the store answers");
-        assert_eq!(left, right, "{} (left: model)", stringify!($call));
-        left
-    }};
-}
-
 impl Pair {
     async fn step(&mut self, step: usize) {
-        match self.random.below(20) {
+        match self.random.below(24) {
             0..=8 => self.commit().await,
             9 => self.wakes().await,
             10 => self.exact_wakes().await,
@@ -61,6 +63,9 @@ impl Pair {
             15 | 16 => self.outbox().await,
             17 => self.workflows().await,
             18 => self.removals().await,
+            19 | 20 => self.step_rows().await,
+            21 => self.letters().await,
+            22 => self.documents().await,
             _ if step.is_multiple_of(2) => self.records().await,
             _ => self.figures().await,
         }
@@ -158,13 +163,8 @@ impl Pair {
     }
 
     async fn queue(&mut self) {
-        let actions: Vec<String> = ACTIONS
-            .iter()
-            .filter(|_| self.random.one_in(2))
-            .map(|action| (*action).to_owned())
-            .collect();
-        let limit = self.random.limit();
-        same!(self, store => store.queued(&actions, claim(0), limit));
+        let (asks, limit) = (self.random.asks(), self.random.limit());
+        same!(self, store => store.queued(&asks, claim(0), limit));
     }
 
     async fn outbox(&mut self) {
@@ -257,8 +257,8 @@ impl Pair {
     async fn whole_state(&mut self) {
         self.exact_wakes().await;
         self.figures().await;
-        let actions: Vec<String> = ACTIONS.iter().map(|action| (*action).to_owned()).collect();
-        same!(self, store => store.queued(&actions, claim(0), usize::MAX));
+        self.all_rows().await;
+        same!(self, store => store.queued(&asks(&QUEUES), claim(0), usize::MAX));
         self.messages(Time(i64::MAX), usize::MAX).await;
         for namespace in NAMESPACES {
             for number in self.random.runs() {

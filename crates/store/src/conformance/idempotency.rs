@@ -67,6 +67,20 @@ pub async fn the_second_unit_with_a_key_in_one_commit_is_a_duplicate(store: AnyS
     assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
 }
 
+pub async fn a_key_that_expires_at_once_is_free_for_the_next_unit(store: AnyStore) {
+    let expiring = |answer| IdempotencyWrite {
+        expires_at: Time(10),
+        ..key("k", answer)
+    };
+    let units = vec![keyed(expiring("first"), 1), keyed(expiring("second"), 2)];
+    let results = commit_at(&store, 10, units).await;
+    assert_eq!(results, [UnitResult::Applied, UnitResult::Applied]);
+    assert_eq!(
+        store.idempotency(DEFAULT, "start", "k", Time(9)).await.unwrap(),
+        Some(record("second"))
+    );
+}
+
 pub async fn the_key_of_a_conflicting_unit_can_be_used_again(store: AnyStore) {
     apply(&store, start(1)).await;
     let results = commit_at(
@@ -154,6 +168,79 @@ pub async fn keys_of_other_scopes_and_namespaces_are_other_keys(store: AnyStore)
         assert_eq!(found, Some(record(answer)));
     }
     assert_eq!(store.idempotency("acme", "cancel", "k", Time(10)).await.unwrap(), None);
+}
+
+fn replacing(number: u64, answer: &str, replaces: &str) -> Unit {
+    let key = IdempotencyWrite {
+        replaces: Some(replaces.to_owned()),
+        ..key("k", answer)
+    };
+    keyed(key, number)
+}
+
+pub async fn an_answer_that_does_not_hold_any_more_is_replaced(store: AnyStore) {
+    assert_eq!(commit(&store, keyed(key("k", "first"), 1)).await, UnitResult::Applied);
+    assert_eq!(
+        commit(&store, replacing(2, "second", "another")).await,
+        UnitResult::Duplicate(record("first"))
+    );
+    assert_eq!(store.run(DEFAULT, id(2)).await.unwrap(), None);
+    assert_eq!(
+        commit(&store, replacing(2, "second", "first")).await,
+        UnitResult::Applied
+    );
+    assert_eq!(
+        store.idempotency(DEFAULT, "start", "k", Time(10)).await.unwrap(),
+        Some(record("second"))
+    );
+    assert_eq!(
+        commit(&store, replacing(3, "third", "first")).await,
+        UnitResult::Duplicate(record("second"))
+    );
+    assert_eq!(
+        commit(&store, keyed(key("k", "third"), 3)).await,
+        UnitResult::Duplicate(record("second"))
+    );
+}
+
+pub async fn what_is_not_there_or_has_expired_need_not_be_replaced(store: AnyStore) {
+    assert_eq!(
+        commit(&store, replacing(1, "first", "nothing")).await,
+        UnitResult::Applied
+    );
+    let late = commit_at(&store, 1000, vec![replacing(2, "second", "nothing")]).await;
+    assert_eq!(late, [UnitResult::Applied]);
+}
+
+pub async fn a_conflict_replaces_no_answer(store: AnyStore) {
+    assert_eq!(commit(&store, keyed(key("k", "first"), 1)).await, UnitResult::Applied);
+    assert_eq!(
+        commit(&store, replacing(1, "second", "first")).await,
+        UnitResult::Conflict(id(1))
+    );
+    assert_eq!(
+        commit(&store, replacing(2, "second", "first")).await,
+        UnitResult::Applied
+    );
+}
+
+pub async fn of_many_that_replace_one_answer_exactly_one_does(store: AnyStore) {
+    assert_eq!(commit(&store, keyed(key("k", "first"), 100)).await, UnitResult::Applied);
+    let mut racers = JoinSet::new();
+    for number in 1..=64u64 {
+        let (store, request) = (Arc::clone(&store), replacing(number, &number.to_string(), "first"));
+        racers.spawn(async move { (number, commit(&store, request).await) });
+    }
+    let results = racers.join_all().await;
+    let applied = results.iter().filter(|(_, result)| *result == UnitResult::Applied);
+    let applied: Vec<u64> = applied.map(|(number, _)| *number).collect();
+    let [winner] = applied[..] else {
+        panic!("{applied:?} replaced it")
+    };
+    let duplicate = UnitResult::Duplicate(record(&winner.to_string()));
+    let lost = |(number, result): &(u64, UnitResult)| *number == winner || *result == duplicate;
+    assert!(results.iter().all(lost), "{results:?}");
+    assert_eq!(listed(&store, &Default::default()).await, [100, winner]);
 }
 
 pub async fn of_many_requests_with_one_key_exactly_one_takes_effect(store: AnyStore) {

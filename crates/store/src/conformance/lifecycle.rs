@@ -74,7 +74,7 @@ pub async fn a_closed_store_refuses_everything(store: AnyStore) {
         store.next_wake(),
         store.reschedule(&[(id(1), 1, None)]),
         store.claimed(&[], None, 10),
-        store.queued(&["a".to_owned()], claim(0), 10),
+        store.queued(&asks(&["a"]), claim(0), 10),
         store.plan(digest(1)),
         store.idempotency(DEFAULT, "start", "k", Time(0)),
         store.put_workflow(workflow),

@@ -108,6 +108,96 @@ pub async fn an_empty_workflow_lists_runs_of_inline_plans(store: AnyStore) {
     assert_eq!(listed(&store, &workflow("")).await, [3, 1]);
 }
 
+fn prefix(prefix: &str) -> RunFilter {
+    RunFilter {
+        workflow_prefix: Some(prefix.into()),
+        ..RunFilter::default()
+    }
+}
+
+/// Workflows whose ids are close to each other, and what a pattern would take for something else.
+const ALIKE: [&str; 14] = [
+    "",
+    "a",
+    "a:",
+    "a:1",
+    "a:%",
+    "a:_",
+    "a:\u{0}",
+    "a:ü",
+    "a:\u{10ffff}",
+    "a;",
+    "a9",
+    "A:1",
+    "b",
+    "\u{d7ff}z",
+];
+
+pub async fn a_prefix_lists_runs_of_workflows_that_begin_so(store: AnyStore) {
+    let of = |number: usize| start(number as u64).with(|row| row.workflow = ALIKE[number % ALIKE.len()].into());
+    apply_all(&store, (0..3 * ALIKE.len()).map(of)).await;
+    let prefixes = [
+        "",
+        "a",
+        "a:",
+        "a:1",
+        "a:\u{0}",
+        "a:\u{10ffff}",
+        "\u{10ffff}",
+        "\u{d7ff}",
+        "%",
+        "a_",
+        "A",
+        "c",
+    ];
+    for begin in prefixes {
+        let begins = |number: &usize| ALIKE[number % ALIKE.len()].starts_with(begin);
+        let expected = (0..3 * ALIKE.len()).rev().filter(begins).map(|number| number as u64);
+        let expected: Vec<u64> = expected.collect();
+        assert_eq!(listed(&store, &prefix(begin)).await, expected, "{begin:?}");
+        assert_eq!(paged(&store, DEFAULT, &prefix(begin), 2).await, expected, "{begin:?}");
+        assert_eq!(paged(&store, "acme", &prefix(begin), 2).await, [0; 0]);
+    }
+}
+
+pub async fn a_prefix_combines_with_the_other_filters(store: AnyStore) {
+    let of = |number: u64, workflow: &str, status| in_state(number, status).with(|row| row.workflow = workflow.into());
+    let runs = [
+        of(1, "t:a", 10),
+        of(2, "t:b", 11),
+        of(3, "u:a", 11),
+        of(4, "t:a", 3),
+        of(5, "t:b", 10),
+        of(6, "u:b", 3),
+        of(7, "t:a", 12).within("acme"),
+    ];
+    apply_all(&store, runs).await;
+    let of = |statuses: &[RunStatus]| RunFilter {
+        statuses: statuses.to_vec(),
+        ..prefix("t:")
+    };
+    use RunStatus::{Cancelled, Complete, Error, StepsInProcess};
+    assert_eq!(listed(&store, &of(&[Complete])).await, [5, 1]);
+    assert_eq!(listed(&store, &of(&[Error, StepsInProcess])).await, [4, 2]);
+    assert_eq!(listed(&store, &of(&[Cancelled])).await, [0; 0]);
+    assert_eq!(paged(&store, "acme", &of(&[Cancelled]), 1).await, [7]);
+    let range = RunFilter {
+        created_from: Some(Time(2)),
+        created_before: Some(Time(5)),
+        ..prefix("t:")
+    };
+    assert_eq!(listed(&store, &range).await, [4, 2]);
+    let both = |workflow: &str, statuses: &[RunStatus]| RunFilter {
+        workflow: Some(workflow.into()),
+        ..of(statuses)
+    };
+    assert_eq!(listed(&store, &both("t:a", &[])).await, [4, 1]);
+    assert_eq!(listed(&store, &both("t:a", &[StepsInProcess])).await, [4]);
+    assert_eq!(listed(&store, &both("u:a", &[])).await, [0; 0]);
+    assert_eq!(listed(&store, &both("u:a", &[Error])).await, [0; 0]);
+    assert_eq!(listed(&store, &both("", &[])).await, [0; 0]);
+}
+
 pub async fn each_state_lists_its_own_runs(store: AnyStore) {
     apply_all(&store, (0..28u8).map(|number| in_state(u64::from(number), number % 14))).await;
     for number in 0..14u8 {
@@ -173,6 +263,7 @@ fn mixed_filters() -> Vec<RunFilter> {
             for range in [None, Some((Time(20), Time(70)))] {
                 filters.push(RunFilter {
                     workflow: workflow.map(Into::into),
+                    workflow_prefix: None,
                     statuses: statuses.to_vec(),
                     created_from: range.map(|(from, _)| from),
                     created_before: range.map(|(_, before)| before),

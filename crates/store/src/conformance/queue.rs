@@ -1,7 +1,7 @@
 //! Steps that wait for an executor.
 
 use super::support::*;
-use crate::query::QueueEntry;
+use crate::query::{QueueAsk, QueueEntry};
 
 pub async fn entries_come_by_priority_then_age_then_step(store: AnyStore) {
     let of = |number, priority| {
@@ -37,6 +37,52 @@ pub async fn a_limit_takes_the_first_of_all_actions(store: AnyStore) {
     apply_all(&store, [of(1, 0, "a"), of(2, 5, "b"), of(3, 3, "a"), of(4, 4, "b")]).await;
     assert_eq!(queued(&store, &["a", "b"], 3).await, [(2, 0), (4, 0), (3, 0)]);
     assert_eq!(queued(&store, &["a", "b"], 0).await, []);
+}
+
+pub async fn an_entry_goes_where_it_says_itself(store: AnyStore) {
+    let first = start(1).with(|row| row.priority = 100);
+    apply(
+        &store,
+        first.put_at(0, "a", -5).put_at(1, "a", 7).put_at(2, "a", i32::MIN),
+    )
+    .await;
+    apply(&store, start(2).put_at(0, "a", i32::MAX).put_at(1, "a", 7)).await;
+    let expected = [(2, 0), (1, 1), (2, 1), (1, 0), (1, 2)];
+    assert_eq!(queued(&store, &["a"], 100).await, expected);
+}
+
+pub async fn a_queue_gives_no_more_than_was_asked_of_it(store: AnyStore) {
+    let of = |number, priority, queue| start(number).put_at(0, queue, priority);
+    apply_all(
+        &store,
+        [
+            of(1, 9, "a"),
+            of(2, 8, "a"),
+            of(3, 7, "b"),
+            of(4, 6, "a"),
+            of(5, 5, "b"),
+            of(6, 4, "c"),
+        ],
+    )
+    .await;
+    let found = async |asks: &[(&str, usize)], limit| {
+        let ask = |(queue, limit): &(&str, usize)| QueueAsk {
+            queue: (*queue).into(),
+            limit: *limit,
+        };
+        let asks: Vec<QueueAsk> = asks.iter().map(ask).collect();
+        let entries = store.queued(&asks, claim(0), limit).await.unwrap();
+        numbers(entries.iter().map(|entry| entry.run))
+    };
+    assert_eq!(found(&[("a", 1), ("b", 5)], 100).await, [1, 3, 5]);
+    assert_eq!(found(&[("a", 2), ("b", 1), ("c", 1)], 100).await, [1, 2, 3, 6]);
+    assert_eq!(found(&[("a", 2), ("b", 2)], 3).await, [1, 2, 3]);
+    assert_eq!(found(&[("a", 0), ("b", 1)], 100).await, [3]);
+    assert_eq!(
+        found(&[("a", 1), ("a", 3)], 100).await,
+        [1, 2, 4],
+        "the most of what is asked"
+    );
 }
 
 pub async fn an_entry_stays_until_it_is_removed(store: AnyStore) {
@@ -78,7 +124,7 @@ pub async fn entries_carry_their_namespace(store: AnyStore) {
         namespace: "acme".into(),
         run: id(1),
         node: 3,
-        action: "a".into(),
+        queue: "a".into(),
     };
-    assert_eq!(store.queued(&["a".to_owned()], claim(0), 10).await.unwrap(), [entry]);
+    assert_eq!(store.queued(&asks(&["a"]), claim(0), 10).await.unwrap(), [entry]);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quintet_core::event::Meta;
 use quintet_core::id::RunId;
-use quintet_core::machine::RunStatus;
+use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
@@ -12,7 +12,8 @@ use crate::commit::{
     Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, QueueChange, RunRow, RunWrite, Unit, UnitResult,
 };
 use crate::node::Claim;
-use crate::query::{DueRun, QueueEntry, RunFilter};
+use crate::query::{DueRun, QueueAsk, QueueEntry, RunFilter};
+use crate::steps::{DeadLetter, StepRow};
 use crate::traits::Store;
 
 /// The namespace of an install that has only one.
@@ -64,12 +65,20 @@ impl RunWrite {
         self
     }
 
-    /// The same with a step put into the queue.
+    /// The same with a step put into a queue, where it goes as the run says.
     #[must_use]
-    pub fn put(mut self, node: u32, action: &str) -> Self {
+    pub fn put(self, node: u32, queue: &str) -> Self {
+        let priority = self.row.priority;
+        self.put_at(node, queue, priority)
+    }
+
+    /// The same with a step put into a queue, where it goes as it says itself.
+    #[must_use]
+    pub fn put_at(mut self, node: u32, queue: &str, priority: i32) -> Self {
         self.queue.push(QueueChange::Put {
             node,
-            action: action.into(),
+            queue: queue.into(),
+            priority,
         });
         self
     }
@@ -127,6 +136,76 @@ impl RunWrite {
     }
 }
 
+/// The row of a step of run `number`: an attempt is in progress.
+pub fn step_row(number: u64, node: u32) -> StepRow {
+    StepRow {
+        run: id(number),
+        node,
+        namespace: DEFAULT.into(),
+        workflow: "flow".into(),
+        step: format!("step {node}").into(),
+        action: "push".into(),
+        queue: "task".into(),
+        status: StepStatus::InProgress,
+        attempt: 1,
+        priority: 0,
+        created_at: Time(10),
+        updated_at: Time(10),
+    }
+}
+
+impl StepRow {
+    /// The same with a change.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// The dead letter of an attempt of a step of run `number`.
+pub fn letter(number: u64, node: u32, attempt: u32) -> DeadLetter {
+    DeadLetter {
+        run: id(number),
+        node,
+        attempt,
+        namespace: DEFAULT.into(),
+        workflow: "flow".into(),
+        step: format!("step {node}").into(),
+        queue: "task".into(),
+        body: format!("{{\"attempt\":{attempt}}}"),
+        failed_at: Time(10),
+        retried_at: None,
+    }
+}
+
+impl DeadLetter {
+    /// The same with a change.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// Commits rows of steps, in a unit of their own.
+pub async fn put_steps(store: &AnyStore, steps: impl IntoIterator<Item = StepRow>) {
+    let unit = Unit {
+        steps: steps.into_iter().collect(),
+        ..Unit::default()
+    };
+    assert_eq!(commit(store, unit).await, UnitResult::Applied);
+}
+
+/// Commits dead letters, in a unit of their own.
+pub async fn put_letters(store: &AnyStore, letters: impl IntoIterator<Item = DeadLetter>) {
+    let unit = Unit {
+        letters: letters.into_iter().collect(),
+        ..Unit::default()
+    };
+    assert_eq!(commit(store, unit).await, UnitResult::Applied);
+}
+
 /// A unit of runs only.
 pub fn unit(runs: impl IntoIterator<Item = RunWrite>) -> Unit {
     Unit {
@@ -161,6 +240,7 @@ pub fn key(key: &str, answer: &str) -> IdempotencyWrite {
             answer: answer.into(),
         },
         expires_at: Time(1000),
+        replaces: None,
     }
 }
 
@@ -240,10 +320,14 @@ pub fn due_numbers(due: &[DueRun]) -> Vec<u64> {
     numbers(due.iter().map(|run| run.id))
 }
 
-/// Run and step of each entry for some actions.
-pub async fn queued(store: &AnyStore, actions: &[&str], limit: usize) -> Vec<(u64, u32)> {
-    let actions: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
-    let entries: Vec<QueueEntry> = store.queued(&actions, claim(0), limit).await.unwrap();
+/// Everything that waits in some queues.
+pub fn asks(queues: &[&str]) -> Vec<QueueAsk> {
+    queues.iter().map(|queue| QueueAsk::all(queue)).collect()
+}
+
+/// Run and step of each entry in some queues.
+pub async fn queued(store: &AnyStore, queues: &[&str], limit: usize) -> Vec<(u64, u32)> {
+    let entries: Vec<QueueEntry> = store.queued(&asks(queues), claim(0), limit).await.unwrap();
     entries.iter().map(|entry| (number(entry.run), entry.node)).collect()
 }
 

@@ -12,10 +12,15 @@ use quintet_core::time::Time;
 
 use self::faults::{Faulty, Moment};
 use super::differential;
-use super::support::{AnyStore, DEFAULT, apply, commit, commit_at, id, key, message, message_id, start, unit};
+use super::support::{
+    AnyStore, DEFAULT, apply, commit, commit_at, id, key, letter, message, message_id, put_letters, put_steps, start,
+    step_row, unit,
+};
+use crate::commit::Unit;
 use crate::error::StoreError;
 use crate::memory::MemoryStore;
 use crate::query::WorkflowWrite;
+use crate::record::RecordWrite;
 use crate::transfer::{
     Counts, Cursor, Difference, Kind, Mover, PageLimit, Portable, Records, Stage, Summary, TransferError,
 };
@@ -67,6 +72,7 @@ pub async fn fill(store: &AnyStore, seed: u64) {
     put_workflow(store, "").await;
     put_workflow(store, odd).await;
     put_workflow(store, odd).await;
+    put_odd_rows(store, odd).await;
     for body in [odd, "second", "third"] {
         let _ = commit(store, message("hooks", odd, body)).await;
     }
@@ -74,6 +80,48 @@ pub async fn fill(store: &AnyStore, seed: u64) {
     store.outbox_failed(given_up, odd, None).await.unwrap();
     let failed = message_id(store, i64::MAX, "second").await;
     store.outbox_failed(failed, odd, Some(Time(77))).await.unwrap();
+}
+
+async fn put_odd_rows(store: &AnyStore, odd: &str) {
+    let row = step_row(100, u32::MAX).with(|row| {
+        row.namespace = odd.into();
+        row.workflow = odd.into();
+        row.step = odd.into();
+        row.action = odd.into();
+        row.queue = odd.into();
+        row.attempt = u32::MAX;
+        row.priority = i32::MIN;
+        row.created_at = Time(i64::MIN);
+    });
+    put_steps(store, [row, step_row(100, 0)]).await;
+    let odd_letter = |attempt| {
+        letter(100, 7, attempt).with(|letter| {
+            letter.namespace = odd.into();
+            letter.workflow = odd.into();
+            letter.step = odd.into();
+            letter.queue = odd.into();
+            letter.body = odd.repeat(100);
+        })
+    };
+    put_letters(store, [odd_letter(0), odd_letter(u32::MAX)]).await;
+    let retried = Unit {
+        retried: vec![(id(100), 7)],
+        letters: vec![odd_letter(1)],
+        ..Unit::default()
+    };
+    let _ = commit(store, retried).await;
+    let write = |id: &str, expires_at| RecordWrite {
+        namespace: odd.into(),
+        kind: odd.into(),
+        id: id.into(),
+        expected: None,
+        body: Some(odd.repeat(100)),
+        expires_at,
+        at: Time(i64::MIN),
+    };
+    let writes = ["", odd, "last"].map(|id| write(id, (id != "last").then_some(Time(7))));
+    assert!(store.put_records(writes.to_vec()).await.unwrap());
+    assert!(store.put_records(writes.to_vec()).await.unwrap());
 }
 
 async fn put_workflow(store: &AnyStore, id: &str) {

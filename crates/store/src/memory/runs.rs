@@ -1,6 +1,7 @@
 //! Questions about runs and about the steps that wait.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
@@ -9,7 +10,7 @@ use quintet_core::time::Time;
 use super::{Run, State, Taken};
 use crate::commit::RunRow;
 use crate::node::Claim;
-use crate::query::{DueRun, QueueEntry, RunFilter, RunPage, StoreStatus};
+use crate::query::{DueRun, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus};
 
 impl State {
     pub(super) fn find(&self, namespace: &str, id: RunId) -> Option<&Run> {
@@ -49,14 +50,22 @@ impl State {
         due.into_iter().map(|run| due_run(&run.row)).collect()
     }
 
-    pub(super) fn queued(&mut self, actions: &[String], claim: Claim, limit: usize) -> Vec<QueueEntry> {
+    pub(super) fn queued(&mut self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Vec<QueueEntry> {
+        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for ask in asks {
+            let known = left.entry(Arc::clone(&ask.queue)).or_default();
+            *known = ask.limit.max(*known);
+        }
         let wanted = self
             .queue
             .iter_mut()
-            .filter(|(_, waiting)| actions.iter().any(|action| **action == *waiting.action))
             .filter(|(_, waiting)| waiting.taken.is_free_for(claim.owner, claim.now));
         let mut wanted: Vec<_> = wanted.collect();
         wanted.sort_by_key(|(key, waiting)| (std::cmp::Reverse(waiting.priority), **key));
+        wanted.retain(|(_, waiting)| {
+            let left = left.get_mut(&waiting.queue).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_some()
+        });
         wanted.truncate(limit);
         let entry = |((run, node), waiting): (&(RunId, u32), &mut super::Waiting)| {
             waiting.taken = Taken::by(claim);
@@ -64,7 +73,7 @@ impl State {
                 namespace: waiting.namespace.clone(),
                 run: *run,
                 node: *node,
-                action: waiting.action.clone(),
+                queue: waiting.queue.clone(),
             }
         };
         wanted.into_iter().map(entry).collect()
@@ -73,6 +82,7 @@ impl State {
     pub(super) fn remove_run(&mut self, id: RunId) {
         self.runs.remove(&id);
         self.queue.retain(|(run, _), _| *run != id);
+        self.steps.retain(|(run, _), _| *run != id);
     }
 
     pub(super) fn prune(&mut self, before: Time, now: Time, limit: usize) -> u64 {
@@ -116,6 +126,10 @@ fn fits(row: &RunRow, filter: &RunFilter) -> bool {
         .workflow
         .as_ref()
         .is_none_or(|workflow| *workflow == row.workflow)
+        && filter
+            .workflow_prefix
+            .as_ref()
+            .is_none_or(|prefix| row.workflow.starts_with(&**prefix))
         && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
         && filter.created_from.is_none_or(|from| row.created_at >= from)
         && filter.created_before.is_none_or(|before| row.created_at < before)

@@ -16,6 +16,7 @@ impl State {
     pub(super) fn apply(&mut self, meta: Meta, unit: Unit) -> UnitResult {
         if let Some(key) = &unit.idempotency
             && let Some(record) = self.remembered(&key.namespace, &key.scope, &key.key, meta.at)
+            && key.replaces.as_ref() != Some(&record.answer)
         {
             return UnitResult::Duplicate(record);
         }
@@ -24,6 +25,9 @@ impl State {
         }
         if let Some(pin) = unit.pins.iter().find(|pin| !self.is_current(pin)) {
             return UnitResult::Outdated(pin.clone());
+        }
+        if let Some(limit) = self.full(&unit.limits, &unit.steps) {
+            return UnitResult::Full(limit);
         }
         if let Some(key) = unit.idempotency {
             let remembered = Remembered {
@@ -39,6 +43,16 @@ impl State {
         unit.outbox
             .into_iter()
             .for_each(|message| self.write_message(meta.at, message));
+        unit.steps.into_iter().for_each(|row| self.write_step(row));
+        unit.ended_steps
+            .into_iter()
+            .for_each(|run| self.end_steps(run, meta.at));
+        unit.retried
+            .into_iter()
+            .for_each(|step| self.mark_retried(step, meta.at));
+        for letter in unit.letters {
+            self.letters.insert((letter.run, letter.node, letter.attempt), letter);
+        }
         for notice in unit.notices {
             if !self.notices.contains(&notice) {
                 self.notices.push(notice);
@@ -76,12 +90,12 @@ impl State {
     fn write_run(&mut self, meta: Meta, write: RunWrite) {
         for change in write.queue {
             match change {
-                QueueChange::Put { node, action } => {
+                QueueChange::Put { node, queue, priority } => {
                     let namespace = write.row.namespace.clone();
                     let waiting = Waiting {
                         namespace,
-                        action,
-                        priority: write.row.priority,
+                        queue,
+                        priority,
                         taken: Taken::default(),
                     };
                     self.queue.insert((write.row.id, node), waiting);

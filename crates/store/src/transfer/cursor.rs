@@ -29,6 +29,12 @@ pub enum Cursor {
     Keys(Option<(Arc<str>, Arc<str>, Arc<str>)>),
     /// By number.
     Messages(Option<i64>),
+    /// By run and step.
+    Steps(Option<(RunId, u32)>),
+    /// By run, step and attempt.
+    Letters(Option<(RunId, u32, u32)>),
+    /// By namespace, kind and id.
+    Documents(Option<(Arc<str>, Arc<str>, Arc<str>)>),
     /// Everything is behind it.
     End,
 }
@@ -45,6 +51,9 @@ impl Cursor {
             Kind::Queue => Self::Queue(None),
             Kind::Keys => Self::Keys(None),
             Kind::Messages => Self::Messages(None),
+            Kind::Steps => Self::Steps(None),
+            Kind::Letters => Self::Letters(None),
+            Kind::Documents => Self::Documents(None),
         }
     }
 
@@ -58,7 +67,10 @@ impl Cursor {
             Self::History(_) => Kind::History,
             Self::Queue(_) => Kind::Queue,
             Self::Keys(_) => Kind::Keys,
-            Self::Messages(_) | Self::End => Kind::Messages,
+            Self::Messages(_) => Kind::Messages,
+            Self::Steps(_) => Kind::Steps,
+            Self::Letters(_) => Kind::Letters,
+            Self::Documents(_) | Self::End => Kind::Documents,
         }
     }
 
@@ -86,14 +98,19 @@ impl Cursor {
                 out.bytes(&run.to_bytes());
                 out.number(seq.cast_signed());
             }),
-            Self::Queue(key) => out.option(key.as_ref(), |out, (run, node)| {
+            Self::Queue(key) | Self::Steps(key) => out.option(key.as_ref(), |out, (run, node)| {
                 out.bytes(&run.to_bytes());
                 out.number((*node).into());
             }),
-            Self::Keys(key) => out.option(key.as_ref(), |out, (namespace, scope, key)| {
+            Self::Keys(key) | Self::Documents(key) => out.option(key.as_ref(), |out, (namespace, within, name)| {
                 out.text(namespace);
-                out.text(scope);
-                out.text(key);
+                out.text(within);
+                out.text(name);
+            }),
+            Self::Letters(key) => out.option(key.as_ref(), |out, (run, node, attempt)| {
+                out.bytes(&run.to_bytes());
+                out.number((*node).into());
+                out.number((*attempt).into());
             }),
             Self::Messages(key) => out.option(key.as_ref(), |out, id| out.number(*id)),
             Self::End => {}
@@ -128,6 +145,9 @@ impl Cursor {
             Kind::Queue => Self::Queue(from.option(|from| Some((run(from)?, small(from)?)))?),
             Kind::Keys => Self::Keys(from.option(|from| Some((from.text()?, from.text()?, from.text()?)))?),
             Kind::Messages => Self::Messages(from.option(Decoder::number)?),
+            Kind::Steps => Self::Steps(from.option(|from| Some((run(from)?, small(from)?)))?),
+            Kind::Letters => Self::Letters(from.option(|from| Some((run(from)?, small(from)?, small(from)?)))?),
+            Kind::Documents => Self::Documents(from.option(|from| Some((from.text()?, from.text()?, from.text()?)))?),
         })
     }
 }
@@ -141,9 +161,11 @@ impl std::fmt::Display for Cursor {
             Self::Versions(Some((namespace, id, version))) => write!(f, "{namespace}/{id} version {version}"),
             Self::Runs(Some(run)) => write!(f, "{run}"),
             Self::History(Some((run, seq))) => write!(f, "{run} entry {seq}"),
-            Self::Queue(Some((run, node))) => write!(f, "{run} step {node}"),
+            Self::Queue(Some((run, node))) | Self::Steps(Some((run, node))) => write!(f, "{run} step {node}"),
             Self::Keys(Some((namespace, scope, key))) => write!(f, "{namespace}/{scope}/{key}"),
             Self::Messages(Some(id)) => write!(f, "message {id}"),
+            Self::Letters(Some((run, node, attempt))) => write!(f, "{run} step {node} attempt {attempt}"),
+            Self::Documents(Some((namespace, kind, id))) => write!(f, "{namespace}/{kind}/{id}"),
             Self::End => write!(f, "the end"),
             start => write!(f, "the first of the {}", start.kind().as_str()),
         }
@@ -166,6 +188,9 @@ mod tests {
             Cursor::Queue(Some((run, 4))),
             Cursor::Keys(Some(("a".into(), "b".into(), "ü".into()))),
             Cursor::Messages(Some(-1)),
+            Cursor::Steps(Some((run, u32::MAX))),
+            Cursor::Letters(Some((run, 0, 5))),
+            Cursor::Documents(Some(("a".into(), "".into(), "\0".into()))),
             Cursor::End,
         ]);
         all
@@ -186,7 +211,8 @@ mod tests {
             bytes.push(0);
             assert!(Cursor::from_bytes(&bytes).is_err(), "{cursor}");
         }
-        assert!(Cursor::from_bytes(&9_i64.to_be_bytes()).is_err());
+        let beyond = Kind::ALL.len() as i64 + 1;
+        assert!(Cursor::from_bytes(&beyond.to_be_bytes()).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The records of a store, as they are moved and compared. Each holds everything about itself that a store keeps, but for
 //! who has taken it.
 
+mod write;
+
 use std::sync::Arc;
 
 use quintet_core::id::RunId;
@@ -11,6 +13,7 @@ use super::canonical::Encoder;
 use super::{Cursor, Kind};
 use crate::commit::{IdempotencyWrite, PlanWrite, RunRow};
 use crate::query::StoredCommit;
+use crate::steps::{DeadLetter, StepRow};
 
 /// A workflow, without its versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +63,9 @@ pub struct QueueRecord {
     pub run: RunId,
     /// Index of the step run.
     pub node: u32,
-    /// Its action.
-    pub action: Arc<str>,
-    /// The negated priority that the run had when the step began to wait: lower ones go first.
+    /// Where it waits.
+    pub queue: Arc<str>,
+    /// The negated priority: lower ones go first.
     pub rank: i64,
     /// Isolation unit.
     pub namespace: Arc<str>,
@@ -121,6 +124,12 @@ pub enum Records {
     Keys(Vec<IdempotencyWrite>),
     /// Messages.
     Messages(Vec<MessageRecord>),
+    /// Rows of step runs.
+    Steps(Vec<StepRow>),
+    /// Dead letters.
+    Letters(Vec<DeadLetter>),
+    /// Documents of faces.
+    Documents(Vec<crate::record::Record>),
 }
 
 /// What every record can say of itself.
@@ -144,6 +153,9 @@ impl Records {
             Self::Queue(_) => Kind::Queue,
             Self::Keys(_) => Kind::Keys,
             Self::Messages(_) => Kind::Messages,
+            Self::Steps(_) => Kind::Steps,
+            Self::Letters(_) => Kind::Letters,
+            Self::Documents(_) => Kind::Documents,
         }
     }
 
@@ -158,6 +170,9 @@ impl Records {
             Self::Queue(records) => records.len(),
             Self::Keys(records) => records.len(),
             Self::Messages(records) => records.len(),
+            Self::Steps(records) => records.len(),
+            Self::Letters(records) => records.len(),
+            Self::Documents(records) => records.len(),
         }
     }
 
@@ -194,138 +209,9 @@ impl Records {
             Self::Queue(records) => all(records),
             Self::Keys(records) => all(records),
             Self::Messages(records) => all(records),
+            Self::Steps(records) => all(records),
+            Self::Letters(records) => all(records),
+            Self::Documents(records) => all(records),
         }
-    }
-}
-
-impl Record for PlanWrite {
-    fn place(&self) -> Cursor {
-        Cursor::Plans(Some(self.digest))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.bytes(&self.digest.0);
-        out.text(&self.spec);
-    }
-}
-
-impl Record for WorkflowRecord {
-    fn place(&self) -> Cursor {
-        Cursor::Workflows(Some((self.namespace.clone(), self.id.clone())))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.text(&self.namespace);
-        out.text(&self.id);
-        out.text(&self.name);
-        out.number(self.version.into());
-        out.number(self.created_at.0);
-    }
-}
-
-impl Record for VersionRecord {
-    fn place(&self) -> Cursor {
-        Cursor::Versions(Some((self.namespace.clone(), self.id.clone(), self.version)))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.text(&self.namespace);
-        out.text(&self.id);
-        out.number(self.version.into());
-        out.text(&self.document);
-        out.bytes(&self.digest.0);
-        out.number(self.created_at.0);
-    }
-}
-
-impl Record for RunRow {
-    fn place(&self) -> Cursor {
-        Cursor::Runs(Some(self.id))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        let time = |out: &mut Encoder, time: Time| out.number(time.0);
-        out.bytes(&self.id.to_bytes());
-        out.text(&self.namespace);
-        out.text(&self.workflow);
-        out.number(self.workflow_version.into());
-        out.bytes(&self.plan.0);
-        out.number(self.status.number().into());
-        out.number(self.version.cast_signed());
-        out.number(self.priority.into());
-        out.number(self.claims.into());
-        out.option(self.wake_at, time);
-        out.number(self.created_at.0);
-        out.number(self.updated_at.0);
-        out.option(self.finished_at, time);
-    }
-}
-
-impl Record for HistoryRecord {
-    fn place(&self) -> Cursor {
-        Cursor::History(Some((self.run, self.commit.seq)))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.bytes(&self.run.to_bytes());
-        out.number(self.commit.seq.cast_signed());
-        out.number(self.commit.meta.at.0);
-        out.number(self.commit.meta.owner.cast_signed());
-        out.text(&self.commit.events);
-    }
-}
-
-impl Record for QueueRecord {
-    fn place(&self) -> Cursor {
-        Cursor::Queue(Some((self.run, self.node)))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.bytes(&self.run.to_bytes());
-        out.number(self.node.into());
-        out.text(&self.action);
-        out.number(self.rank);
-        out.text(&self.namespace);
-    }
-}
-
-impl Record for IdempotencyWrite {
-    fn place(&self) -> Cursor {
-        Cursor::Keys(Some((
-            self.namespace.clone(),
-            self.scope.clone(),
-            self.key.as_str().into(),
-        )))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.text(&self.namespace);
-        out.text(&self.scope);
-        out.text(&self.key);
-        out.bytes(&self.record.request);
-        out.text(&self.record.answer);
-        out.number(self.expires_at.0);
-    }
-}
-
-impl Record for MessageRecord {
-    fn place(&self) -> Cursor {
-        Cursor::Messages(Some(self.id))
-    }
-
-    fn write(&self, out: &mut Encoder) {
-        out.number(self.id);
-        out.text(&self.target);
-        out.text(&self.key);
-        out.text(&self.message_id);
-        out.text(&self.body);
-        out.number(self.attempts.into());
-        out.number(self.due_at.0);
-        out.number(self.created_at.0);
-        out.number(match self.state {
-            MessageState::Waiting => 0,
-            MessageState::GivenUp => 2,
-        });
-        out.option(self.error.as_deref(), Encoder::text);
     }
 }

@@ -86,14 +86,8 @@ impl Engines {
             steps: vec![StepSpec::new("a", "held")],
             ..PlanSpec::default()
         };
-        let start = StartRun {
-            namespace: NAMESPACE.into(),
-            workflow: "".into(),
-            workflow_version: 0,
-            plan: Arc::new(Plan::compile(spec).expect("the plan is legal")),
-            context: Arc::new(json!({})),
-            priority: 0,
-        };
+        let plan = Plan::compile(spec).expect("the plan is legal");
+        let start = StartRun::of(NAMESPACE, Arc::new(plan));
         let started = self.engines[0].start_runs(vec![start], None, false).await;
         Token {
             run: started.expect("the run starts").runs[0].id,

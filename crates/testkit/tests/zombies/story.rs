@@ -42,7 +42,8 @@ pub async fn store(at: &mut Situation, writer: &mut Writer, number: u64) -> Vec<
 fn puts(queue: &[u32]) -> Vec<QueueChange> {
     let put = |node: &u32| QueueChange::Put {
         node: *node,
-        action: "work".into(),
+        queue: "work".into(),
+        priority: 0,
     };
     queue.iter().map(put).collect()
 }

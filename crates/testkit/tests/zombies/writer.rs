@@ -173,6 +173,7 @@ fn remember(key: &str) -> IdempotencyWrite {
             answer: String::new(),
         },
         expires_at: Time(i64::MAX),
+        replaces: None,
     }
 }
 
@@ -180,7 +181,8 @@ fn queue_change(effect: &Effect) -> Option<QueueChange> {
     match effect {
         Effect::Enqueue { node } => Some(QueueChange::Put {
             node: *node,
-            action: "work".into(),
+            queue: "work".into(),
+            priority: 0,
         }),
         Effect::Dequeue { node } => Some(QueueChange::Remove { node: *node }),
         Effect::Dispatch(_) | Effect::CancelAttempt(_) => None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quintet_core::event::Meta;
+use quintet_core::id::RunId;
 use quintet_core::machine::RunStatus;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
@@ -14,11 +15,12 @@ use crate::commit::{
 };
 use crate::conformance::support::{AnyStore, DEFAULT, digest, id, start};
 use crate::node::WorkflowPin;
-use crate::query::{RunFilter, WorkflowWrite};
+use crate::query::{QueueAsk, RunFilter, WorkflowWrite};
 
 pub const NAMESPACES: [&str; 3] = [DEFAULT, "acme", "other"];
-pub const WORKFLOWS: [&str; 3] = ["", "a", "b"];
-pub const ACTIONS: [&str; 3] = ["http", "noop", "wait"];
+pub const WORKFLOWS: [&str; 4] = ["", "a", "ab", "b"];
+const PREFIXES: [&str; 4] = ["", "a", "ab", "abc"];
+pub const QUEUES: [&str; 3] = ["http", "noop", "wait"];
 pub const SCOPES: [&str; 2] = ["start", "cancel"];
 pub const KEYS: [&str; 3] = ["k", "l", "m"];
 
@@ -54,7 +56,7 @@ impl Generator {
         self.below(chances) == 0
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len() as u64) as usize]
     }
 
@@ -92,10 +94,19 @@ impl Generator {
         }
         RunFilter {
             workflow: self.one_in(3).then(|| self.pick(&WORKFLOWS).into()),
+            workflow_prefix: self.one_in(4).then(|| self.pick(&PREFIXES).into()),
             statuses,
             created_from: self.one_in(4).then(|| self.time()),
             created_before: self.one_in(4).then(|| self.time()),
         }
+    }
+
+    pub fn asks(&mut self) -> Vec<QueueAsk> {
+        let ask = |random: &mut Self| QueueAsk {
+            queue: random.pick(&QUEUES).into(),
+            limit: random.limit(),
+        };
+        (0..self.below(4)).map(|_| ask(self)).collect()
     }
 
     pub fn workflow(&mut self, namespace: &Arc<str>, workflow: &str) -> WorkflowWrite {
@@ -137,11 +148,19 @@ impl Generator {
             outbox: (0..self.below(6).saturating_sub(3)).map(|_| self.message()).collect(),
             pins: (0..self.below(8).saturating_sub(6)).map(|_| self.pin()).collect(),
             notices: Vec::new(),
+            steps: (0..self.below(5).saturating_sub(1)).map(|_| self.step_row()).collect(),
+            ended_steps: (0..self.below(8).saturating_sub(6))
+                .map(|_| id(1 + self.below(RUNS)))
+                .collect(),
+            letters: (0..self.below(6).saturating_sub(3)).map(|_| self.letter()).collect(),
+            retried: (0..self.below(8).saturating_sub(6)).map(|_| self.retried()).collect(),
+            // A store of one process does not look at them.
+            limits: Vec::new(),
         }
     }
 
     fn key(&mut self) -> IdempotencyWrite {
-        let answer = self.below(1000).to_string();
+        let answer = self.below(4).to_string();
         IdempotencyWrite {
             namespace: self.namespace(),
             scope: self.pick(&SCOPES).into(),
@@ -151,7 +170,12 @@ impl Generator {
                 answer,
             },
             expires_at: Time(self.now + self.below(60) as i64),
+            replaces: self.one_in(2).then(|| self.below(4).to_string()),
         }
+    }
+
+    fn retried(&mut self) -> (RunId, u32) {
+        (id(1 + self.below(RUNS)), self.below(4) as u32)
     }
 
     fn plan(&mut self) -> PlanWrite {
@@ -245,7 +269,8 @@ impl Generator {
         if self.one_in(2) {
             QueueChange::Put {
                 node,
-                action: self.pick(&ACTIONS).into(),
+                queue: self.pick(&QUEUES).into(),
+                priority: self.below(4) as i32 - 2,
             }
         } else {
             QueueChange::Remove { node }

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use quintet_core::time::Time;
 
-use super::super::differential::{ACTIONS, KEYS, NAMESPACES, SCOPES};
-use super::super::support::{AnyStore, claim, digest};
+use super::super::differential::{ACTIONS, KEYS, KINDS, NAMESPACES, QUEUES, SCOPES};
+use super::super::support::{AnyStore, asks, claim, digest};
 use crate::query::{OutboxEntry, RunFilter};
+use crate::steps::{LetterFilter, StepFilter};
 
 /// The answers to every question, as text that can be compared.
 pub async fn picture(store: &AnyStore) -> String {
@@ -25,6 +26,29 @@ pub async fn picture(store: &AnyStore) -> String {
             note(&store.workflow_versions(namespace, &workflow.id).await.unwrap());
             note(&workflow);
         }
+        let all = LetterFilter {
+            with_retried: true,
+            ..LetterFilter::default()
+        };
+        note(
+            &store
+                .steps(namespace, &StepFilter::default(), 0, usize::MAX)
+                .await
+                .unwrap(),
+        );
+        note(&store.letters(namespace, &all, 0, usize::MAX).await.unwrap());
+        note(
+            &store
+                .letters(namespace, &LetterFilter::default(), 0, usize::MAX)
+                .await
+                .unwrap(),
+        );
+        for action in ACTIONS.into_iter().chain([odd]) {
+            note(&store.step_counts(namespace, action).await.unwrap());
+        }
+        for kind in KINDS.into_iter().chain([odd]) {
+            note(&store.records(namespace, kind, None, usize::MAX).await.unwrap());
+        }
         for scope in SCOPES {
             for key in KEYS.into_iter().chain([odd]) {
                 note(&store.idempotency(namespace, scope, key, Time(0)).await.unwrap());
@@ -34,12 +58,14 @@ pub async fn picture(store: &AnyStore) -> String {
     for number in 0..=u8::MAX {
         note(&store.plan(digest(number)).await.unwrap());
     }
-    let actions: Vec<String> = ACTIONS
-        .iter()
-        .chain(&[odd])
-        .map(|action| (*action).to_owned())
-        .collect();
-    note(&store.queued(&actions, claim(0), usize::MAX).await.unwrap());
+    for action in ACTIONS.into_iter().chain([odd]) {
+        note(&store.in_progress(action).await.unwrap());
+    }
+    for kind in KINDS.into_iter().chain([odd]) {
+        note(&store.expired_records(kind, Time(i64::MAX), usize::MAX).await.unwrap());
+    }
+    let queues: Vec<&str> = QUEUES.into_iter().chain([odd]).collect();
+    note(&store.queued(&asks(&queues), claim(0), usize::MAX).await.unwrap());
     note(&store.due(claim(i64::MAX), usize::MAX).await.unwrap());
     note(&store.claimed(&[], None, usize::MAX).await.unwrap());
     note(&(store.next_wake().await.unwrap(), store.outbox_next().await.unwrap()));

@@ -1,0 +1,2 @@
+DELETE FROM quintet.dead_letters
+WHERE run = ANY ($1)

@@ -1,0 +1,2 @@
+DELETE FROM quintet.steps
+WHERE run = ANY ($1)

@@ -1,0 +1,5 @@
+SELECT namespace, kind, id, version, body, expires_at, created_at, updated_at
+FROM records
+WHERE namespace = ?1 AND kind = ?2 AND (?3 IS NULL OR id > ?3)
+ORDER BY id
+LIMIT ?4

@@ -1,0 +1,7 @@
+SELECT count(*)
+FROM steps
+WHERE namespace = ?1
+    AND (?2 IS NULL OR action = ?2)
+    AND (?3 IS NULL OR queue = ?3)
+    AND (?4 IS NULL OR run = ?4)
+    AND (?5 >> status) & 1

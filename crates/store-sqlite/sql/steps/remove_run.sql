@@ -1,0 +1,2 @@
+DELETE FROM steps
+WHERE run = ?1
