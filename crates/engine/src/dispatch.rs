@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use quintet_core::command::Command;
@@ -14,14 +15,27 @@ use quintet_core::outcome::{Failure, Outcome, Token, Work};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::executor::Mode;
+use crate::executor::{Handed, Mode};
 use crate::metrics::Metrics;
 use crate::registry::{Lane, Registry};
 use crate::request::Request;
 use crate::scout::Wanted;
-use crate::tasks::{panic_text, spawn};
+use crate::tasks::{panic_text, pause, spawn};
 
-type InFlight = Arc<Mutex<HashMap<Token, CancellationToken>>>;
+type InFlight = Arc<Mutex<HashMap<Token, Signals>>>;
+
+/// How long an attempt that was taken over outside is still held here, in milliseconds. Most are over by then, and
+/// nothing needs to be stored of who has it; if this process dies meanwhile, the attempt is made again.
+const GRACE_MS: u64 = 50;
+
+/// What an attempt is told.
+#[derive(Clone, Default)]
+struct Signals {
+    /// To stop.
+    cancel: CancellationToken,
+    /// That it is over by the book.
+    settled: CancellationToken,
+}
 
 /// Starts and cancels attempts.
 pub(crate) struct Dispatcher {
@@ -33,37 +47,57 @@ pub(crate) struct Dispatcher {
     drained: Arc<Notify>,
     /// Steps may wait in the store for a slot.
     wanted: Arc<Wanted>,
+    /// The engine starts nothing new.
+    stop: CancellationToken,
 }
 
 /// Gives the slot back and forgets the attempt, also when its task panics or is aborted.
 struct Held {
-    lane: Arc<Lane>,
+    slot: Option<HeldSlot>,
     in_flight: InFlight,
     token: Token,
     metrics: Metrics,
     drained: Arc<Notify>,
-    wanted: Arc<Wanted>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.lane.give_back();
+        self.slot = None;
         lock(&self.in_flight).remove(&self.token);
         self.metrics.attempts_in_flight.dec();
         self.drained.notify_one();
+    }
+}
+
+/// A slot in use; when it becomes free the next step is looked for.
+struct HeldSlot {
+    lane: Arc<Lane>,
+    wanted: Arc<Wanted>,
+}
+
+impl Drop for HeldSlot {
+    fn drop(&mut self) {
+        self.lane.give_back();
         if self.lane.is_waiting() {
             self.wanted.poke();
         }
     }
 }
 
-fn lock(in_flight: &InFlight) -> std::sync::MutexGuard<'_, HashMap<Token, CancellationToken>> {
+fn lock(in_flight: &InFlight) -> std::sync::MutexGuard<'_, HashMap<Token, Signals>> {
     in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Dispatcher {
-    pub fn new(registry: Arc<Registry>, answers: mpsc::Sender<Request>, metrics: Metrics, wanted: Arc<Wanted>) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        answers: mpsc::Sender<Request>,
+        metrics: Metrics,
+        wanted: Arc<Wanted>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            stop,
             registry,
             answers,
             in_flight: InFlight::default(),
@@ -100,7 +134,7 @@ impl Dispatcher {
                 let outcome = outcome.unwrap_or_else(|panic| panicked(&work, panic.as_ref()));
                 Some(answer(&work, outcome))
             }
-            Mode::Async { .. } => {
+            Mode::Async { .. } | Mode::Outside { .. } => {
                 self.spawn(Arc::clone(lane), work);
                 None
             }
@@ -108,17 +142,21 @@ impl Dispatcher {
     }
 
     fn spawn(&self, lane: Arc<Lane>, work: Work) {
-        let cancel = CancellationToken::new();
-        lock(&self.in_flight).insert(work.token, cancel.clone());
+        let signals = Signals::default();
+        lock(&self.in_flight).insert(work.token, signals.clone());
         self.metrics.attempts_in_flight.inc();
-        let held = Held {
+        let slot = HeldSlot {
             lane: Arc::clone(&lane),
+            wanted: Arc::clone(&self.wanted),
+        };
+        let mut held = Held {
+            slot: Some(slot),
             in_flight: Arc::clone(&self.in_flight),
             token: work.token,
             metrics: self.metrics.clone(),
             drained: Arc::clone(&self.drained),
-            wanted: Arc::clone(&self.wanted),
         };
+        let stop = self.stop.clone();
         let answers = self.answers.clone();
         let span = tracing::info_span!(
             "attempt",
@@ -128,11 +166,24 @@ impl Dispatcher {
             action = %work.action
         );
         let attempt = async move {
-            let asked = work.clone();
-            let done = AssertUnwindSafe(lane.executor.execute(asked)).catch_unwind();
-            let message = tokio::select! {
-                done = done => answer(&work, done.unwrap_or_else(|panic| panicked(&work, panic.as_ref()))),
-                () = cancel.cancelled() => Request::Nudge,
+            let Signals { cancel, settled } = signals;
+            let done = AssertUnwindSafe(begin(&lane, work.clone())).catch_unwind();
+            let handed = tokio::select! {
+                done = done => Some(done.unwrap_or_else(|panic| Handed::Answered(panicked(&work, panic.as_ref())))),
+                () = cancel.cancelled() => None,
+            };
+            let message = match handed {
+                Some(Handed::Answered(outcome)) => answer(&work, outcome),
+                Some(Handed::Accepted) => {
+                    held.slot = None;
+                    tokio::select! {
+                        () = settled.cancelled() => Request::Nudge,
+                        () = cancel.cancelled() => Request::Nudge,
+                        () = stop.cancelled() => accepted(&work),
+                        () = pause(Some(Duration::from_millis(GRACE_MS))) => accepted(&work),
+                    }
+                }
+                None => Request::Nudge,
             };
             // The channel is closed only when the engine is gone; then recovery makes the attempt again. An
             // attempt counts as held until its answer is in the channel: recovery must find it in one of them.
@@ -144,14 +195,21 @@ impl Dispatcher {
 
     /// Stops an attempt; it gives no answer.
     pub fn cancel(&self, token: Token) {
-        if let Some(cancel) = lock(&self.in_flight).get(&token) {
-            cancel.cancel();
+        if let Some(signals) = lock(&self.in_flight).get(&token) {
+            signals.cancel.cancel();
+        }
+    }
+
+    /// An attempt that somebody outside had is over: nobody need know any more who has it.
+    pub fn settled(&self, token: Token) {
+        if let Some(signals) = lock(&self.in_flight).get(&token) {
+            signals.settled.cancel();
         }
     }
 
     /// Stops the attempts of a run that are no longer under way by the book.
     pub fn cancel_lost(&self, run: RunId, is_under_way: impl Fn(Token) -> bool) {
-        for (token, cancel) in lock(&self.in_flight).iter() {
+        for (token, Signals { cancel, .. }) in lock(&self.in_flight).iter() {
             if token.run == run && !is_under_way(*token) {
                 tracing::info!(run = %run, node = token.node, attempt = token.attempt, "attempt called off elsewhere");
                 cancel.cancel();
@@ -162,9 +220,21 @@ impl Dispatcher {
     /// Stops everything; what was held is made again after the next start.
     pub fn cancel_all(&self) -> usize {
         let in_flight = lock(&self.in_flight);
-        in_flight.values().for_each(CancellationToken::cancel);
+        in_flight.values().for_each(|signals| signals.cancel.cancel());
         in_flight.len()
     }
+}
+
+async fn begin(lane: &Lane, work: Work) -> Handed {
+    match lane.mode {
+        Mode::Outside { .. } => lane.executor.hand_over(work).await,
+        Mode::Async { .. } | Mode::Inline => Handed::Answered(lane.executor.execute(work).await),
+    }
+}
+
+fn accepted(work: &Work) -> Request {
+    let command = Command::Accept { token: work.token };
+    Request::internal(Arc::clone(&work.namespace), work.token.run, command)
 }
 
 fn answer(work: &Work, outcome: Outcome) -> Request {

@@ -29,6 +29,9 @@ use crate::watch::{Progress, Watchers};
 use crate::workflows::Workflows;
 use crate::{load, outbox, tasks};
 
+/// How often a pass looks whether what it started is handed over.
+const HANDING_OVER: Duration = Duration::from_millis(5);
+
 /// Sizes and times of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -118,6 +121,7 @@ impl Shared {
         Slots {
             registry: &self.registry,
             may_begin: self.may_begin(now),
+            is_shared: self.store.is_shared(),
         }
     }
 
@@ -177,7 +181,7 @@ impl Shared {
             if let Effect::Dispatch(work) = effect
                 && let Some(lane) = self.registry.lane(&work.action)
             {
-                lane.give_back();
+                lane.undo(&work.queue);
             }
         }
     }
@@ -187,6 +191,7 @@ impl Shared {
 pub struct Engine {
     shared: Arc<Shared>,
     shards: Arc<Shards>,
+    ids: Arc<Mutex<Box<dyn IdSource>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -208,6 +213,7 @@ impl Engine {
                 urgent.clone(),
                 shared.metrics.clone(),
                 Arc::clone(&shared.wanted),
+                shared.stop.clone(),
             ));
             let ids = ShardIds::new(Arc::clone(&ids), shard, count);
             pumps.push(Pump::new(
@@ -222,6 +228,10 @@ impl Engine {
                 urgent,
                 dispatcher,
             });
+        }
+        for flow in shared.registry.lanes().filter_map(|lane| lane.flow.as_ref()) {
+            // Before anything starts or ends: from here on each is counted as it happens.
+            flow.set_counts(shared.store.in_progress(flow.action()).await?);
         }
         let shards = Arc::new(Shards::new(shards));
         let mut tasks = Vec::new();
@@ -241,6 +251,7 @@ impl Engine {
         Ok(Engine {
             shared,
             shards,
+            ids,
             tasks: Mutex::new(tasks),
         })
     }
@@ -254,14 +265,44 @@ impl Engine {
         watch: bool,
     ) -> Result<Started, EngineError> {
         let (reply, answer) = oneshot::channel();
+        let first = starts.iter().find_map(|start| start.id);
         let start = Request::Start {
             starts,
             idempotency,
             watch,
             reply,
         };
-        self.submit(self.shards.next(), start).await?;
+        let shard = first.map_or_else(|| self.shards.next(), |id| self.shards.of(id));
+        self.submit(shard, start).await?;
         answer.await.map_err(|_| EngineError::ShuttingDown)?
+    }
+
+    /// Ids for runs that are to be started together: for those who must know them before.
+    pub fn mint(&self, count: usize) -> Vec<RunId> {
+        let mut ids = self.shards.ids(&self.ids);
+        (0..count).map(|_| ids.next_run()).collect()
+    }
+
+    /// Looks at the queues of an action again: its limits or the queues that are served have changed.
+    pub fn look_at(&self, action: &str) {
+        if let Some(lane) = self.shared.registry.lane(action) {
+            lane.set_waiting(true);
+            self.shared.wanted.poke();
+        }
+    }
+
+    /// Starts at most `limit` steps of an action whose gate is shut, and says how many, once they are handed over.
+    pub async fn pass(&self, action: &str, limit: usize) -> usize {
+        let Some(lane) = self.shared.registry.lane(action).filter(|lane| lane.flow.is_some()) else {
+            return 0;
+        };
+        let (reply, started) = oneshot::channel();
+        self.shared.wanted.pass(Arc::clone(lane), limit, reply);
+        let started = started.await.unwrap_or(0);
+        while !lane.is_idle() && !self.shared.stop.is_cancelled() {
+            tasks::pause(Some(HANDING_OVER)).await;
+        }
+        started
     }
 
     /// Carries out a command and answers once its effect is stored.

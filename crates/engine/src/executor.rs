@@ -32,10 +32,26 @@ pub trait Executor: Send + Sync + 'static {
         unreachable!("executor is not inline")
     }
 
+    /// Hands one attempt to somebody outside. Dropping the future cancels that. Called when the mode is
+    /// [`Mode::Outside`].
+    async fn hand_over(&self, work: Work) -> Handed {
+        Handed::Answered(self.execute(work).await)
+    }
+
     /// Does one attempt. Dropping the future cancels it. Called when the mode is [`Mode::Async`].
     async fn execute(&self, work: Work) -> Outcome {
         self.execute_inline(&work)
     }
+}
+
+/// What became of an attempt that was handed to somebody outside.
+#[derive(Debug, Clone)]
+pub enum Handed {
+    /// It is over.
+    Answered(Outcome),
+    /// Whoever took it answers later by [`quintet_core::command::Command::Complete`], to whichever node; until then it
+    /// depends on no process of ours.
+    Accepted,
 }
 
 /// How an executor's attempts are run.
@@ -46,6 +62,12 @@ pub enum Mode {
     /// A future of its own, at most `concurrency` at a time on this node.
     Async {
         /// Attempts in flight on this node for this executor.
+        concurrency: usize,
+    },
+    /// Handed to somebody outside by a future of its own, at most `concurrency` at a time on this node; how many are
+    /// in progress is limited by a [`crate::Flow`].
+    Outside {
+        /// Hand-outs in flight on this node.
         concurrency: usize,
     },
 }

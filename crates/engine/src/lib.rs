@@ -9,6 +9,7 @@ mod dispatch;
 mod engine;
 mod error;
 pub mod executor;
+mod flow;
 pub mod hooks;
 mod load;
 mod metrics;
@@ -26,6 +27,7 @@ mod workflows;
 
 pub use engine::{Engine, EngineConfig, EngineParts};
 pub use error::EngineError;
+pub use flow::{Flow, Gate, Obstacle};
 pub use load::{events_of, fold};
 pub use metrics::{Metrics, OutcomeLabel};
 pub use node::{NodeConfig, hex as owner_name};

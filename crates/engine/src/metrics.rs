@@ -37,6 +37,8 @@ pub struct Metrics {
     pub commit_errors: Counter,
     /// Units refused because somebody else had moved the run.
     pub conflicts: Counter,
+    /// Steps not started because another node had used up their limit.
+    pub limits_met: Counter,
     /// Seconds per commit.
     pub commit_seconds: Histogram,
     /// Requests decided per commit.
@@ -77,6 +79,7 @@ impl Default for Metrics {
             commits: Counter::default(),
             commit_errors: Counter::default(),
             conflicts: Counter::default(),
+            limits_met: Counter::default(),
             commit_seconds: Histogram::new(commit_seconds),
             batch_size: Histogram::new(batch_size),
             cached_runs: Gauge::default(),
@@ -123,6 +126,11 @@ impl Metrics {
             "commit_conflicts",
             "Units refused because the run had moved",
             self.conflicts.clone(),
+        );
+        registry.register(
+            "limits_met",
+            "Steps not started because another node had used up their limit",
+            self.limits_met.clone(),
         );
         registry.register("commit_seconds", "Seconds per commit", self.commit_seconds.clone());
         registry.register("batch_size", "Requests decided per commit", self.batch_size.clone());

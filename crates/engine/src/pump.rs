@@ -7,6 +7,7 @@
 //! Answers of executors and the clock go before new requests, so that what was begun ends first.
 
 mod batch;
+mod project;
 mod settle;
 mod timers;
 

@@ -1,12 +1,16 @@
 //! Which executor does which action, and how many free slots each has.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use quintet_core::effect::{Place, Placement};
+use quintet_core::plan::StepSpec;
+use quintet_store::QueueAsk;
 
 use crate::executor::{Executor, Mode};
+use crate::flow::Flow;
 
 /// All executors of this node.
 pub struct Registry {
@@ -18,8 +22,11 @@ pub struct Registry {
 pub(crate) struct Lane {
     pub executor: Arc<dyn Executor>,
     pub mode: Mode,
-    actions: Vec<String>,
+    /// Limits on what is in progress outside.
+    pub flow: Option<Flow>,
+    asks: Vec<QueueAsk>,
     free: AtomicUsize,
+    slots: usize,
     /// The store may hold steps that wait for this executor.
     waiting: AtomicBool,
 }
@@ -32,18 +39,21 @@ impl Registry {
             let mode = executor.mode();
             let free = match mode {
                 Mode::Inline => usize::MAX,
-                Mode::Async { concurrency } => concurrency,
+                Mode::Async { concurrency } | Mode::Outside { concurrency } => concurrency,
             };
             let actions: Vec<String> = executor
                 .actions()
                 .iter()
                 .map(|action| action.to_ascii_lowercase())
                 .collect();
+            let flow = actions.first().filter(|_| matches!(mode, Mode::Outside { .. }));
             let lane = Arc::new(Lane {
                 executor,
                 mode,
-                actions: actions.clone(),
+                flow: flow.map(|action| Flow::new(action)),
+                asks: actions.iter().map(|action| QueueAsk::all(action)).collect(),
                 free: AtomicUsize::new(free),
+                slots: free,
                 waiting: AtomicBool::new(true),
             });
             by_action.extend(actions.into_iter().map(|action| (action, Arc::clone(&lane))));
@@ -64,6 +74,11 @@ impl Registry {
     /// The executor of an action, whatever its case.
     pub fn executor(&self, action: &str) -> Option<&Arc<dyn Executor>> {
         self.lane(action).map(|lane| &lane.executor)
+    }
+
+    /// The limits on an action that is done outside.
+    pub fn flow(&self, action: &str) -> Option<&Flow> {
+        self.lane(action)?.flow.as_ref()
     }
 
     pub(crate) fn lane(&self, action: &str) -> Option<&Arc<Lane>> {
@@ -100,12 +115,37 @@ impl Registry {
 // Who gives a slot back looks for waiting steps afterwards, and who puts a step into the queue looks for a slot
 // afterwards: one of them must see the other, so all of this is in one order.
 impl Lane {
-    pub fn actions(&self) -> &[String] {
-        &self.actions
+    /// What may be taken out of the store's queues, of each and in all.
+    pub fn asks(&self) -> (Cow<'_, [QueueAsk]>, usize) {
+        match &self.flow {
+            Some(flow) => {
+                let (asks, all) = flow.asks();
+                (Cow::Owned(asks), all)
+            }
+            None => (Cow::Borrowed(&self.asks), usize::MAX),
+        }
+    }
+
+    /// A step that was to start does not.
+    pub fn undo(&self, queue: &str) {
+        self.give_back();
+        self.end(queue);
+    }
+
+    /// A step is no longer in progress.
+    pub fn end(&self, queue: &str) {
+        if let Some(flow) = &self.flow {
+            flow.give_back(queue);
+        }
     }
 
     pub fn free(&self) -> usize {
         self.free.load(Ordering::SeqCst)
+    }
+
+    /// Whether all slots are free.
+    pub fn is_idle(&self) -> bool {
+        self.free() >= self.slots
     }
 
     pub fn set_waiting(&self, waiting: bool) {
@@ -118,7 +158,12 @@ impl Lane {
 
     /// Takes as many slots as are free, at most `limit`.
     pub fn reserve(self: &Arc<Self>, limit: usize) -> Vec<Slot> {
-        let take = || self.try_take().then(|| Slot(Some(Arc::clone(self))));
+        let take = || {
+            self.try_take().then(|| Slot {
+                lane: Some(Arc::clone(self)),
+                queue: None,
+            })
+        };
         std::iter::from_fn(take).take(limit).collect()
     }
 
@@ -132,6 +177,21 @@ impl Lane {
         taken.is_ok()
     }
 
+    /// Takes a slot and, where there are limits, a place within them. What waits already goes first there.
+    fn take_for(&self, queue: &str, is_shared: bool) -> bool {
+        let Some(flow) = &self.flow else {
+            return self.try_take();
+        };
+        if flow.has_limits() && self.is_waiting() || !self.try_take() {
+            return false;
+        }
+        if !flow.take_at_once(queue, is_shared) {
+            self.give_back();
+            return false;
+        }
+        true
+    }
+
     pub fn give_back(&self) {
         if self.mode != Mode::Inline {
             self.free.fetch_add(1, Ordering::SeqCst);
@@ -140,19 +200,36 @@ impl Lane {
 }
 
 /// A slot that is taken and gives itself back, unless an attempt takes it over.
-pub(crate) struct Slot(Option<Arc<Lane>>);
+pub(crate) struct Slot {
+    lane: Option<Arc<Lane>>,
+    /// The queue in whose limit it has a place.
+    queue: Option<Arc<str>>,
+}
 
 impl Slot {
+    /// Takes a place within the limits of a queue, where there are any.
+    pub fn enter(&mut self, queue: &Arc<str>) -> bool {
+        let flow = self.lane.as_ref().and_then(|lane| lane.flow.as_ref());
+        let is_in = flow.is_none_or(|flow| flow.take(queue));
+        if is_in {
+            self.queue = Some(Arc::clone(queue));
+        }
+        is_in
+    }
+
     /// It is the attempt's now.
     pub fn hand_over(mut self) {
-        self.0 = None;
+        self.lane = None;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(lane) = self.0.take() {
+        if let Some(lane) = self.lane.take() {
             lane.give_back();
+            if let Some(queue) = self.queue.take() {
+                lane.end(&queue);
+            }
         }
     }
 }
@@ -162,23 +239,26 @@ pub(crate) struct Slots<'a> {
     pub registry: &'a Registry,
     /// Nobody else can have taken over what begins here.
     pub may_begin: bool,
+    /// Other nodes may start steps too.
+    pub is_shared: bool,
 }
 
 impl Placement for Slots<'_> {
-    fn place(&mut self, action: &str) -> Place {
-        let Some(lane) = self.registry.lane(action) else {
+    fn place(&mut self, step: &StepSpec) -> Place {
+        let Some(lane) = self.registry.lane(&step.action) else {
             return Place::Unsupported;
         };
-        if self.may_begin && !self.registry.draining.load(Ordering::Relaxed) && lane.try_take() {
+        let may_begin = self.may_begin && !self.registry.draining.load(Ordering::Relaxed);
+        if may_begin && lane.take_for(step.queue(), self.is_shared) {
             return Place::Here;
         }
         lane.set_waiting(true);
         Place::Queue
     }
 
-    fn release(&mut self, action: &str) {
-        if let Some(lane) = self.registry.lane(action) {
-            lane.give_back();
+    fn release(&mut self, step: &StepSpec) {
+        if let Some(lane) = self.registry.lane(&step.action) {
+            lane.undo(step.queue());
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quintet_core::command::Command;
 use quintet_core::event::Created;
 use quintet_core::id::RunId;
+use quintet_core::outcome::Success;
 use quintet_core::plan::Plan;
 use quintet_core::state::RunState;
 use quintet_core::time::Time;
@@ -29,9 +30,33 @@ pub struct StartRun {
     pub context: Arc<serde_json::Value>,
     /// Higher runs first.
     pub priority: i32,
+    /// `priority` goes before the steps' own.
+    pub priority_is_for_all: bool,
+    /// Small strings to find the run by.
+    pub labels: serde_json::Map<String, serde_json::Value>,
+    /// Its id, by [`crate::Engine::mint`]; `None` draws one.
+    pub id: Option<RunId>,
+    /// Results of first steps, by index, that are taken over from an earlier run.
+    pub reused: Vec<(u32, Arc<Success>)>,
 }
 
 impl StartRun {
+    /// A run of an inline plan with an empty context.
+    pub fn of(namespace: &str, plan: Arc<Plan>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            workflow: "".into(),
+            workflow_version: 0,
+            plan,
+            context: Arc::default(),
+            priority: 0,
+            priority_is_for_all: false,
+            labels: serde_json::Map::new(),
+            id: None,
+            reused: Vec::new(),
+        }
+    }
+
     pub(crate) fn created(&self) -> Created {
         Created {
             namespace: Arc::clone(&self.namespace),
@@ -40,7 +65,8 @@ impl StartRun {
             plan: self.plan.digest,
             context: Arc::clone(&self.context),
             priority: self.priority,
-            labels: serde_json::Map::new(),
+            labels: self.labels.clone(),
+            priority_is_for_all: self.priority_is_for_all,
         }
     }
 }
@@ -54,6 +80,23 @@ pub struct Idempotency {
     pub key: String,
     /// Digest of the request's content.
     pub request: [u8; 32],
+    /// How long it is remembered, in milliseconds; seven days when absent.
+    pub ttl_ms: Option<u64>,
+    /// Runs that an earlier request with this key started and whose place the new ones may take.
+    pub replaces: Option<Vec<RunId>>,
+}
+
+impl Idempotency {
+    /// The first request of a key.
+    pub fn new(scope: &str, key: impl Into<String>, request: [u8; 32]) -> Self {
+        Self {
+            scope: scope.into(),
+            key: key.into(),
+            request,
+            ttl_ms: None,
+            replaces: None,
+        }
+    }
 }
 
 /// Runs that were started, in the order asked for.

@@ -13,11 +13,11 @@ use std::time::Duration;
 use quintet_core::command::Command;
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Claim, DueRun, StoreError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Shared;
-use crate::registry::Slot;
+use crate::registry::{Lane, Slot};
 use crate::request::Request;
 use crate::shards::Shards;
 use crate::tasks;
@@ -63,7 +63,21 @@ pub(crate) struct Recovery {
 pub(crate) struct Wanted {
     next_wake: AtomicI64,
     recoveries: Mutex<VecDeque<Recovery>>,
+    passes: Mutex<Vec<Pass>>,
     poke: Notify,
+}
+
+/// A look that somebody asked for, at an action whose gate is shut.
+pub(crate) struct Pass {
+    lane: Arc<Lane>,
+    limit: usize,
+    reply: oneshot::Sender<usize>,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass({})", self.limit)
+    }
 }
 
 impl Default for Wanted {
@@ -72,6 +86,7 @@ impl Default for Wanted {
         Self {
             next_wake: AtomicI64::new(0),
             recoveries: Mutex::default(),
+            passes: Mutex::default(),
             poke: Notify::new(),
         }
     }
@@ -92,6 +107,13 @@ impl Wanted {
         if !jobs.iter().any(is_same) {
             jobs.push_back(job);
         }
+        self.poke.notify_one();
+    }
+
+    /// Start at most `limit` steps of a lane whose gate is shut, and say how many.
+    pub fn pass(&self, lane: Arc<Lane>, limit: usize, reply: oneshot::Sender<usize>) {
+        let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        passes.push(Pass { lane, limit, reply });
         self.poke.notify_one();
     }
 
@@ -165,7 +187,35 @@ impl Scout {
 
     /// Asks once for everything that is wanted; says how much was found.
     async fn look(&mut self) -> Result<usize, StoreError> {
+        self.passes().await?;
         Ok(self.lost_attempts().await? + self.due_timers().await? + self.waiting_steps().await?)
+    }
+
+    /// Does the passes that were asked for, one after the other.
+    async fn passes(&self) -> Result<(), StoreError> {
+        let passes = std::mem::take(&mut *self.shared.wanted.passes.lock().unwrap_or_else(PoisonError::into_inner));
+        for Pass { lane, limit, reply } in passes {
+            // What is due comes first: a retry goes into its queue when its time has come.
+            while self.due_timers().await? > 0 {
+                self.tickets_back().await;
+            }
+            let Some(flow) = &lane.flow else { continue };
+            flow.set_budget(limit);
+            let mut started = 0;
+            let outcome = loop {
+                let asked = self.waiting_in(&lane).await;
+                self.tickets_back().await;
+                match asked {
+                    Ok(0) => break Ok(()),
+                    Ok(found) => started += found,
+                    Err(error) => break Err(error),
+                }
+            };
+            flow.set_budget(0);
+            let _ = reply.send(started);
+            outcome?;
+        }
+        Ok(())
     }
 
     fn claim(&self, now: Time) -> Claim {
@@ -254,36 +304,58 @@ impl Scout {
 
     /// Takes steps out of the store's queues for executors that have become free.
     async fn waiting_steps(&self) -> Result<usize, StoreError> {
-        let shared = &self.shared;
         let mut found = 0;
-        for lane in shared.registry.hungry() {
-            let now = shared.clock.now();
-            if !shared.identity.is_valid(now) {
-                return Ok(found);
-            }
-            // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
-            // of them, for what becomes ready here meanwhile wants one too.
-            let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS));
-            // Before the question: whoever puts a step into the queue from now on says so.
-            lane.set_waiting(false);
-            let entries = shared.store.queued(lane.actions(), self.claim(now), slots.len()).await;
-            let entries = entries.inspect_err(|_| lane.set_waiting(true))?;
-            if !slots.is_empty() && entries.len() == slots.len() {
+        for lane in self.shared.registry.hungry() {
+            found += self.waiting_in(&lane).await?;
+        }
+        Ok(found)
+    }
+
+    async fn waiting_in(&self, lane: &Arc<Lane>) -> Result<usize, StoreError> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        if !shared.identity.is_valid(now) {
+            return Ok(0);
+        }
+        if let Some(flow) = lane
+            .flow
+            .as_ref()
+            .filter(|flow| flow.is_stale(shared.store.is_shared()))
+        {
+            flow.set_counts(shared.store.in_progress(flow.action()).await?);
+        }
+        let (asks, room) = lane.asks();
+        if asks.is_empty() || room == 0 {
+            return Ok(0);
+        }
+        // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
+        // of them, for what becomes ready here meanwhile wants one too.
+        let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS).min(room));
+        // Before the question: whoever puts a step into the queue from now on says so.
+        lane.set_waiting(false);
+        let entries = shared.store.queued(&asks, self.claim(now), slots.len()).await;
+        let entries = entries.inspect_err(|_| lane.set_waiting(true))?;
+        if is_more(lane, &asks, &entries, slots.len()) {
+            lane.set_waiting(true);
+        }
+        let mut found = 0;
+        for (entry, mut slot) in entries.into_iter().zip(slots) {
+            if !slot.enter(&entry.queue) {
+                // Somebody was faster; the step is looked at again when there is room.
                 lane.set_waiting(true);
+                continue;
             }
-            for (entry, slot) in entries.into_iter().zip(slots) {
-                found += 1;
-                let mut ticket = self.ticket().await;
-                if let Some(ticket) = &mut ticket {
-                    ticket.slot = Some(slot);
-                }
-                let claim = Request::found(entry.namespace, entry.run, Command::Claim { node: entry.node }, ticket);
-                self.shards.tell(entry.run, claim).await;
+            found += 1;
+            let mut ticket = self.ticket().await;
+            if let Some(ticket) = &mut ticket {
+                ticket.slot = Some(slot);
             }
-            // A step that came while its slots were reserved found none free and could not wake anybody.
-            if lane.is_waiting() && lane.free() > 0 {
-                shared.wanted.poke();
-            }
+            let claim = Request::found(entry.namespace, entry.run, Command::Claim { node: entry.node }, ticket);
+            self.shards.tell(entry.run, claim).await;
+        }
+        // A step that came while its slots were reserved found none free and could not wake anybody.
+        if lane.is_waiting() && lane.free() > 0 && lane.flow.is_none() {
+            shared.wanted.poke();
         }
         Ok(found)
     }
@@ -296,4 +368,14 @@ impl Scout {
             slot: None,
         })
     }
+}
+
+/// Whether something may be left in the queues: as much came as was asked for, of one of them or of all.
+fn is_more(lane: &Lane, asks: &[QueueAsk], entries: &[QueueEntry], asked: usize) -> bool {
+    if asked > 0 && entries.len() == asked {
+        return true;
+    }
+    let came = |ask: &QueueAsk| entries.iter().filter(|entry| entry.queue == ask.queue).count();
+    let Some(flow) = &lane.flow else { return false };
+    flow.is_full_somewhere() || asks.iter().any(|ask| came(ask) >= ask.limit)
 }

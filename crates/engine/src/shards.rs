@@ -39,6 +39,12 @@ impl Shards {
         &self.all[index(run, self.all.len())]
     }
 
+    /// Ids of runs that belong to one loop, in turn.
+    pub fn ids(&self, ids: &Arc<std::sync::Mutex<Box<dyn IdSource>>>) -> ShardIds {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        ShardIds::new(Arc::clone(ids), turn % self.all.len(), self.all.len())
+    }
+
     /// Where new runs are started, in turn.
     pub fn next(&self) -> &Shard {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

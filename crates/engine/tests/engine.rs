@@ -148,11 +148,7 @@ async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
     rig.gate.add_permits(1);
     let state = ended(&rig.engine, run).await;
     assert_eq!((state.status, state.nodes[0].attempt), (RunStatus::Complete, 1));
-    let key = Idempotency {
-        scope: "start".into(),
-        key: "k".into(),
-        request: [1; 32],
-    };
+    let key = Idempotency::new("start", "k", [1; 32]);
     store.execute_then_fail.store(1, Ordering::SeqCst);
     let again = begin(vec![step("a", "noop", json!(1))]);
     let unknown = rig
@@ -171,11 +167,7 @@ async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled() {
 async fn sixty_four_starts_under_one_key_make_one_run() {
     let store = memory();
     let rig = Arc::new(rig(Arc::clone(&store), 1).await);
-    let key = Idempotency {
-        scope: "start".into(),
-        key: "k".into(),
-        request: [1; 32],
-    };
+    let key = Idempotency::new("start", "k", [1; 32]);
     let starts = (0..64).map(|_| {
         let (rig, key) = (Arc::clone(&rig), key.clone());
         async move {

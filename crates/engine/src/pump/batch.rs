@@ -63,7 +63,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Whether it is an answer of an executor, which cannot be had twice.
     pub fn is_answer(&self) -> bool {
-        self.reply.is_none() && matches!(self.command, Command::Complete { .. })
+        self.reply.is_none() && matches!(self.command, Command::Complete { .. } | Command::Accept { .. })
     }
 
     /// Whether no commit carries it.
@@ -194,7 +194,7 @@ impl Pump {
         }
         held.extend(self.local.iter().filter_map(|request| match request {
             Request::Command {
-                command: Command::Complete { token, .. },
+                command: Command::Complete { token, .. } | Command::Accept { token },
                 ..
             } => Some(*token),
             _ => None,
@@ -311,7 +311,7 @@ impl Pump {
         let shared = Arc::clone(&self.shared);
         let mut runs: Vec<Moved> = Vec::with_capacity(starts.len());
         for begin in starts {
-            let id = self.ids.next_run();
+            let id = begin.id.unwrap_or_else(|| self.ids.next_run());
             let mut slots = shared.slots(meta.at);
             let mut cx = Cx {
                 now: meta.at,
@@ -319,7 +319,7 @@ impl Pump {
                 ids: &mut self.ids,
                 placement: &mut slots,
             };
-            match start(id, Arc::clone(&begin.plan), begin.created(), &mut cx) {
+            match start(id, Arc::clone(&begin.plan), begin.created(), &begin.reused, &mut cx) {
                 Ok((state, out)) => {
                     let moved = Moved::new(Arc::new(state));
                     runs.push(Moved {
@@ -451,7 +451,9 @@ impl Pump {
             .iter()
             .filter_map(|effect| queue_change(state, effect))
             .collect();
+        self.project(unit, state, meta, &moved.events, &moved.effects);
         if self.shared.store.is_shared() {
+            unit.limits.extend(self.limits(&moved.effects));
             unit.notices.extend(notices(state, &moved.effects, meta));
         }
         unit.runs.push(RunWrite {
@@ -483,7 +485,7 @@ fn notices(state: &RunState, effects: &[Effect], meta: Meta) -> Vec<NoticeWrite>
 }
 
 fn remember(key: &Idempotency, runs: &[Moved], meta: Meta) -> IdempotencyWrite {
-    let answer: Vec<String> = runs.iter().map(|moved| moved.state.id.to_string()).collect();
+    let ids: Vec<RunId> = runs.iter().map(|moved| moved.state.id).collect();
     IdempotencyWrite {
         namespace: runs
             .first()
@@ -493,20 +495,21 @@ fn remember(key: &Idempotency, runs: &[Moved], meta: Meta) -> IdempotencyWrite {
         key: key.key.clone(),
         record: IdempotencyRecord {
             request: key.request,
-            answer: answer.join(" "),
+            answer: answer_of(&ids),
         },
-        expires_at: meta.at.plus_ms(IDEMPOTENCY_TTL_MS),
+        expires_at: meta.at.plus_ms(key.ttl_ms.unwrap_or(IDEMPOTENCY_TTL_MS)),
+        replaces: key.replaces.as_deref().map(answer_of),
     }
 }
 
 fn queue_change(state: &RunState, effect: &Effect) -> Option<QueueChange> {
     match effect {
         Effect::Enqueue { node } => {
-            let step = state.nodes[*node as usize].step as usize;
-            let action = state.plan.spec.steps[step].action.to_ascii_lowercase();
+            let step = state.nodes[*node as usize].step;
             Some(QueueChange::Put {
                 node: *node,
-                action: action.into(),
+                queue: Arc::clone(state.plan.queue(step)),
+                priority: state.priority_of(*node),
             })
         }
         Effect::Dequeue { node } => Some(QueueChange::Remove { node: *node }),
@@ -531,6 +534,12 @@ pub(crate) fn row_of(state: &RunState) -> RunRow {
         updated_at: state.updated_at,
         finished_at: state.finished_at,
     }
+}
+
+/// What is remembered of runs that were started.
+fn answer_of(ids: &[RunId]) -> String {
+    let ids: Vec<String> = ids.iter().map(RunId::to_string).collect();
+    ids.join(" ")
 }
 
 /// What an idempotency record says was started.

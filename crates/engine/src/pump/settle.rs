@@ -39,13 +39,23 @@ impl Pump {
             let Some(entry) = moved.get_mut(&run) else { continue };
             if entry.events.is_empty() {
                 early.extend(self.keep_unchanged(entry));
-            } else if results.next() == Some(UnitResult::Applied) {
-                self.release(entry);
-                batch.fresh.insert(run);
-            } else {
-                self.shared.metrics.conflicts.inc();
-                self.shared.give_back(&entry.effects);
-                conflicts.insert(run);
+                continue;
+            }
+            match results.next() {
+                Some(UnitResult::Applied) => {
+                    self.release(entry);
+                    batch.fresh.insert(run);
+                }
+                result => {
+                    if let Some(UnitResult::Full(limit)) = result {
+                        tracing::debug!(run = %run, action = %limit.action, max = limit.max, "no room left for a step");
+                        self.shared.metrics.limits_met.inc();
+                    } else {
+                        self.shared.metrics.conflicts.inc();
+                    }
+                    self.shared.give_back(&entry.effects);
+                    conflicts.insert(run);
+                }
             }
         }
         self.reschedule(&early).await;
@@ -142,6 +152,7 @@ impl Pump {
                 self.shared.workflows.forget(&pin.namespace, &pin.id);
                 Err(EngineError::WorkflowChanged(pin.id.to_string()))
             }
+            Some(UnitResult::Full(_)) => Err(EngineError::Overloaded),
             Some(UnitResult::Conflict(run)) => Err(EngineError::Internal(format!("{run} exists already"))),
             None => Err(EngineError::Internal("the store gave no answer".to_owned())),
         };
@@ -161,6 +172,7 @@ impl Pump {
 
     /// Lets a stored change take effect.
     fn release(&mut self, moved: &mut Moved) {
+        self.end_outside(moved);
         let state = &moved.state;
         self.count(state, &moved.events);
         // A process that was stopped for a while wakes up here, with a commit that was made long ago.
@@ -259,7 +271,9 @@ impl Pump {
         match asked.command {
             Command::Claim { .. } => self.shared.steps_may_wait(),
             // An answer of an executor cannot be had twice.
-            Command::Complete { .. } | Command::Tick | Command::Recover { .. } => self.repeat(asked),
+            Command::Complete { .. } | Command::Accept { .. } | Command::Tick | Command::Recover { .. } => {
+                self.repeat(asked);
+            }
             _ if asked.tries < MAX_TRIES => self.repeat(asked),
             _ => {
                 if let Some(reply) = asked.reply {
@@ -345,7 +359,7 @@ impl Pump {
             match (asked.reply, asked.result, &asked.command) {
                 (Some(reply), Err(refused), _) => drop(reply.send(Err(refused))),
                 (Some(reply), Ok(_), _) => drop(reply.send(Err(error.into()))),
-                (None, _, Command::Complete { .. }) => {
+                (None, _, Command::Complete { .. } | Command::Accept { .. }) => {
                     let (namespace, run) = (asked.namespace, asked.run);
                     self.local.push_back(Request::internal(namespace, run, asked.command));
                 }

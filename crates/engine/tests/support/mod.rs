@@ -131,14 +131,69 @@ impl Store for Faulty {
         self.through()?;
         self.inner.claimed(alive, after, limit).await
     }
-    async fn queued(&self, actions: &[String], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.through()?;
-        let found = self.inner.queued(actions, claim, limit).await;
-        if self.holds_queue.load(Ordering::SeqCst) && actions.iter().any(|action| action == "slow") {
+        let found = self.inner.queued(asks, claim, limit).await;
+        if self.holds_queue.load(Ordering::SeqCst) && asks.iter().any(|ask| &*ask.queue == "slow") {
             self.queue_asked.add_permits(1);
             self.queue_answer.acquire().await.expect("open").forget();
         }
         found
+    }
+    async fn steps(
+        &self,
+        namespace: &str,
+        filter: &StepFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<StepPage, StoreError> {
+        self.inner.steps(namespace, filter, offset, limit).await
+    }
+    async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
+        self.inner.step_counts(namespace, action).await
+    }
+    async fn in_progress(&self, action: &str) -> Result<Vec<(Arc<str>, u32)>, StoreError> {
+        self.through()?;
+        self.inner.in_progress(action).await
+    }
+    async fn letters(
+        &self,
+        namespace: &str,
+        filter: &LetterFilter,
+        offset: u64,
+        limit: usize,
+    ) -> Result<LetterPage, StoreError> {
+        self.inner.letters(namespace, filter, offset, limit).await
+    }
+    async fn letter(
+        &self,
+        namespace: &str,
+        run: RunId,
+        node: u32,
+        attempt: Option<u32>,
+    ) -> Result<Option<DeadLetter>, StoreError> {
+        self.inner.letter(namespace, run, node, attempt).await
+    }
+    async fn purge_letters(&self, namespace: Option<&str>, before: Time, limit: usize) -> Result<u64, StoreError> {
+        self.inner.purge_letters(namespace, before, limit).await
+    }
+    async fn put_records(&self, writes: Vec<RecordWrite>) -> Result<bool, StoreError> {
+        self.inner.put_records(writes).await
+    }
+    async fn record(&self, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.record(namespace, kind, id).await
+    }
+    async fn records(
+        &self,
+        namespace: &str,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.inner.records(namespace, kind, after, limit).await
+    }
+    async fn expired_records(&self, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.inner.expired_records(kind, now, limit).await
     }
     async fn plan(&self, digest: Digest) -> Result<Option<String>, StoreError> {
         self.inner.plan(digest).await
@@ -334,11 +389,9 @@ pub fn begin(steps: Vec<StepSpec>) -> StartRun {
     })
     .unwrap();
     StartRun {
-        namespace: "default".into(),
         workflow: "wf".into(),
         workflow_version: 1,
-        plan: Arc::new(plan),
         context: Arc::new(json!({})),
-        priority: 0,
+        ..StartRun::of("default", Arc::new(plan))
     }
 }
