@@ -89,9 +89,25 @@ pub fn builtin(config: &Config, client: &Client) -> Result<Vec<Arc<dyn Executor>
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use quintet_core::event::Created;
     use quintet_core::id::RunId;
     use quintet_core::outcome::{Outcome, Success, Token, Work};
+    use quintet_core::plan::Digest;
     use serde_json::{Value, json};
+
+    /// What the run of [`work`] was started with.
+    pub(crate) fn created() -> Arc<Created> {
+        Arc::new(Created {
+            namespace: "default".into(),
+            workflow: "wf".into(),
+            workflow_version: 1,
+            plan: Digest([0; 32]),
+            context: Arc::new(json!({})),
+            priority: 0,
+            labels: serde_json::Map::new(),
+            priority_is_for_all: false,
+        })
+    }
 
     /// A first attempt of a step with this input and an empty context.
     pub(crate) fn work(action: &str, input: Value) -> Work {
@@ -105,9 +121,14 @@ pub(crate) mod tests {
             workflow: "wf".into(),
             step: "step".to_owned(),
             action: action.into(),
+            queue: action.into(),
             input,
             context: Arc::new(json!({})),
             deadline: None,
+            created: created(),
+            attempt: 1,
+            past: Vec::new(),
+            upstream: Vec::new(),
         }
     }
 

@@ -5,6 +5,8 @@ pub mod condition;
 pub mod egress;
 pub mod http;
 pub mod noop;
+pub mod push;
+pub mod storage;
 mod template;
 pub mod transform;
 pub mod webhook;

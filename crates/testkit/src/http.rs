@@ -107,8 +107,14 @@ fn read_answer(stream: &TcpStream) -> anyhow::Result<Answer> {
     })
 }
 
-/// Reads the lines of a head and the body that its `content-length` announces.
+/// Reads the lines of a head and the text that its `content-length` announces.
 pub(crate) fn read_message(reader: &mut impl BufRead) -> anyhow::Result<(Vec<String>, String)> {
+    let (head, body) = read_bytes(reader)?;
+    Ok((head, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Reads the lines of a head and the body that its `content-length` announces.
+pub(crate) fn read_bytes(reader: &mut impl BufRead) -> anyhow::Result<(Vec<String>, Vec<u8>)> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -126,7 +132,7 @@ pub(crate) fn read_message(reader: &mut impl BufRead) -> anyhow::Result<(Vec<Str
         .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok((head, String::from_utf8_lossy(&body).into_owned()))
+    Ok((head, body))
 }
 
 /// The value of a header.

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod crash;
+pub mod gcs;
 pub mod http;
 pub mod patience;
 pub mod pooler;
@@ -10,5 +11,6 @@ mod port;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
+pub mod s3;
 pub mod server;
 pub mod sink;

@@ -38,6 +38,9 @@ struct Banned {
     #[serde(rename = "crate")]
     name: String,
     reason: String,
+    /// Who may depend on it all the same.
+    #[serde(default)]
+    wrappers: Vec<String>,
 }
 
 /// How cargo names the one registry that packages may come from.
@@ -110,6 +113,16 @@ fn find_cargo_deny() -> Option<PathBuf> {
     shell::which("cargo-deny").or_else(|| installed.is_file().then_some(installed))
 }
 
+impl Rules {
+    /// The ban on a package that somebody may depend on all the same.
+    fn wrapped(&self, name: &str) -> Option<&Banned> {
+        self.bans
+            .deny
+            .iter()
+            .find(|banned| banned.name == name && !banned.wrappers.is_empty())
+    }
+}
+
 fn judge(metadata: &Metadata, rules: &Rules) -> Vec<String> {
     let mut findings = Vec::new();
     for package in &metadata.packages {
@@ -127,10 +140,20 @@ fn judge(metadata: &Metadata, rules: &Rules) -> Vec<String> {
         {
             findings.push(format!("{who}: comes from {source}, not from crates.io"));
         }
-        if let Some(banned) = rules.bans.deny.iter().find(|banned| banned.name == package.name) {
+        // Who depends on what in this build is known to cargo-deny; the list of packages only tells who might.
+        let is_banned = |banned: &&Banned| banned.name == package.name && banned.wrappers.is_empty();
+        if let Some(banned) = rules.bans.deny.iter().find(is_banned) {
             findings.push(format!("{who}: is banned: {}", banned.reason));
         }
         let ours = package.source.is_none();
+        for banned in package.dependencies.iter().filter_map(|line| rules.wrapped(&line.name)) {
+            if ours && !banned.wrappers.contains(&package.name) {
+                findings.push(format!(
+                    "{who}: depends on {}, which is banned: {}",
+                    banned.name, banned.reason
+                ));
+            }
+        }
         for wild in package
             .dependencies
             .iter()
@@ -155,7 +178,10 @@ mod tests {
             [licenses]
             allow = ["MIT"]
             [bans]
-            deny = [{ crate = "bad", reason = "it is bad" }]
+            deny = [
+                { crate = "bad", reason = "it is bad" },
+                { crate = "wrapped", wrappers = ["wrapper"], reason = "it is bad too" },
+            ]
             "#,
         )
         .unwrap()
@@ -222,6 +248,23 @@ mod tests {
         let mut theirs = package("theirs", Some("MIT"), Some(REGISTRY));
         theirs.dependencies.push(line());
         assert_eq!(findings(theirs), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_only_a_library_may_use_is_no_business_of_ours() {
+        let wrapped = package("wrapped", Some("MIT"), Some(REGISTRY));
+        assert_eq!(findings(wrapped), Vec::<String>::new());
+        let mut ours = package("ours", Some("MIT"), None);
+        ours.dependencies.push(Dependency {
+            name: "wrapped".to_owned(),
+            source: Some(REGISTRY.to_owned()),
+            req: "^1".to_owned(),
+            kind: None,
+        });
+        assert_eq!(
+            findings(ours),
+            ["ours 1.0.0: depends on wrapped, which is banned: it is bad too"]
+        );
     }
 
     #[test]

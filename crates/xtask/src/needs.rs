@@ -47,6 +47,20 @@ fn postgresql_program(name: &str) -> Option<PathBuf> {
     postgres::program_dir().ok().map(|programs| programs.join(name))
 }
 
+/// What the workers of the tests and of the examples are written for. Nothing is built with it.
+pub const NODE: Need = Need {
+    name: "Node.js",
+    program: "node",
+    from: From::Debian(&["nodejs"]),
+};
+
+/// An S3 service for the tests of object storage.
+pub const MOTO: Need = Need {
+    name: "Moto",
+    program: "moto_server",
+    from: From::Pip("moto[server]==5.2.*"),
+};
+
 /// Makes requests up from the OpenAPI description, and judges the answers.
 pub const SCHEMATHESIS: Need = Need {
     name: "Schemathesis",

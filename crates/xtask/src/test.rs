@@ -1,17 +1,18 @@
 //! `cargo xtask test`: the server first, then every test of the workspace, then the documentation's examples.
 //!
 //! The binary is built first because the tests under `crates/server/tests` start the real one; they find it through
-//! `QUINTET_BIN`. One private PostgreSQL cluster serves the whole run, through `QUINTET_TEST_POSTGRES`; when that is set
-//! already, the server that it names does. With cargo-nextest each test has a process of its own, and a hanging one is
-//! named; without it `cargo test` runs the same tests. What ran is counted from what the runners print, and the count is
-//! the last line (`12 passed, 0 failed, 0 skipped`), kept in `target/xtask/tests` too: a green run that ran nothing shows
-//! as that.
+//! `QUINTET_BIN`. One private PostgreSQL cluster serves the whole run, through `QUINTET_TEST_POSTGRES`, and one S3
+//! service, through `QUINTET_TEST_S3`; where one of these is set already, the server that it names does. With
+//! cargo-nextest each test has a process of its own, and a hanging one is named; without it `cargo test` runs the same
+//! tests. What ran is counted from what the runners print, and the count is the last line
+//! (`12 passed, 0 failed, 0 skipped`), kept in `target/xtask/tests` too: a green run that ran nothing shows as that.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use quintet_testkit::postgres::{self, Cluster, Durability, Options};
+use quintet_testkit::s3;
 
 use crate::{needs, shell};
 
@@ -49,7 +50,9 @@ pub fn run(args: &Args) -> Result<()> {
     shell::step("build quintet", || {
         shell::run(&mut shell::cargo_build(["build", "--package", "quintet"]))
     })?;
+    needs::NODE.ensure()?;
     let postgresql = start_postgresql()?;
+    let s3 = start_s3()?;
     let nextest = shell::succeeds(&mut shell::cargo(["nextest", "--version"]));
     let runs = if nextest { nextest_runs(args) } else { cargo_runs(args) };
 
@@ -59,6 +62,9 @@ pub fn run(args: &Args) -> Result<()> {
         command.env("QUINTET_BIN", shell::target_dir().join("debug/quintet"));
         if let Some(cluster) = &postgresql {
             command.env(postgres::SHARED_VARIABLE, cluster.base_url());
+        }
+        if let Some(server) = &s3 {
+            command.env(s3::SHARED_VARIABLE, server.service().url());
         }
         let outcome = shell::step(heading, || {
             let (status, printed) = shell::tee(&mut command)?;
@@ -88,6 +94,15 @@ fn start_postgresql() -> Result<Option<Cluster>> {
         Cluster::start(&options).map(Some)
     };
     shell::step("start PostgreSQL", start)
+}
+
+/// The S3 service for the run, likewise.
+fn start_s3() -> Result<Option<s3::Server>> {
+    if std::env::var_os(s3::SHARED_VARIABLE).is_some() {
+        return Ok(None);
+    }
+    let program = needs::MOTO.ensure()?;
+    shell::step("start an S3 service", || s3::Server::start(&program).map(Some))
 }
 
 fn nextest_runs(args: &Args) -> Vec<Run> {

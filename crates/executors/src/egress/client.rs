@@ -100,6 +100,14 @@ pub enum CallError {
         /// Which limit was passed.
         reason: String,
     },
+    /// No connection came about in time, so nothing was sent.
+    #[error("{target} timed out: {reason}")]
+    ConnectTimedOut {
+        /// Method and URL.
+        target: String,
+        /// Which limit was passed.
+        reason: String,
+    },
     /// The connection broke after it was made.
     #[error("{target} failed: {reason}")]
     Broken {
@@ -139,7 +147,7 @@ impl CallError {
             CallError::Refused(refusal) if refusal.is_invalid_input() => "invalid_input",
             CallError::Refused(_) => "blocked",
             CallError::Connect { .. } => "connect",
-            CallError::TimedOut { .. } => "timeout",
+            CallError::TimedOut { .. } | CallError::ConnectTimedOut { .. } => "timeout",
             CallError::Broken { .. } => "transport",
             CallError::TooLarge { .. } => "response_too_large",
             CallError::TooManyRedirects | CallError::BadRedirect(_) => "redirect",
@@ -336,7 +344,7 @@ fn explain(call: &Call, error: &legacy::Error) -> CallError {
         return CallError::Refused(refusal.clone());
     }
     if let Some(timeout @ DialError::TimedOut(_)) = find::<DialError>(error) {
-        return CallError::TimedOut {
+        return CallError::ConnectTimedOut {
             target: target(call),
             reason: timeout.to_string(),
         };

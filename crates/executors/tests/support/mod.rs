@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use quintet_core::event::Created;
 use quintet_core::id::RunId;
 use quintet_core::outcome::{Failure, Outcome, Success, Token, Work};
+use quintet_core::plan::Digest;
 use quintet_engine::executor::Executor;
 use quintet_executors::egress::{Client, Guard, Policy};
 use quintet_executors::http::service::Services;
@@ -203,6 +205,20 @@ pub fn http(policy: Policy) -> Http {
     Http::new(Client::new(Guard::new(policy)), Services::default(), params())
 }
 
+/// What the run of [`work`] was started with.
+pub fn created() -> Arc<Created> {
+    Arc::new(Created {
+        namespace: "default".into(),
+        workflow: "wf".into(),
+        workflow_version: 1,
+        plan: Digest([0; 32]),
+        context: Arc::new(json!({})),
+        priority: 0,
+        labels: serde_json::Map::new(),
+        priority_is_for_all: false,
+    })
+}
+
 /// Second attempt of the step `fetch[0]`.
 pub fn work(action: &str, input: Value) -> Work {
     Work {
@@ -215,9 +231,14 @@ pub fn work(action: &str, input: Value) -> Work {
         workflow: "wf".into(),
         step: "fetch[0]".to_owned(),
         action: action.into(),
+        queue: action.into(),
         input,
         context: Arc::new(json!({})),
         deadline: None,
+        created: created(),
+        attempt: 1,
+        past: Vec::new(),
+        upstream: Vec::new(),
     }
 }
 
