@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::error::{ApiError, Error};
 use crate::transport::{Transport, reason};
-use crate::{Approvals, Nodes, Runs, Templates, Workflows};
+use crate::{Approvals, DeadLetters, Maintenance, Nodes, Pipelines, Runs, Services, Templates, Workflows};
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
@@ -136,6 +136,26 @@ impl Client {
     /// The processes that work on the store.
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes(self)
+    }
+
+    /// Pipelines and their runs.
+    pub fn pipelines(&self) -> Pipelines<'_> {
+        Pipelines(self)
+    }
+
+    /// Services whose workers have registered.
+    pub fn services(&self) -> Services<'_> {
+        Services(self)
+    }
+
+    /// Tasks that failed for good.
+    pub fn dead_letters(&self) -> DeadLetters<'_> {
+        DeadLetters(self)
+    }
+
+    /// Maintenance: nothing new is taken in.
+    pub fn maintenance(&self) -> Maintenance<'_> {
+        Maintenance(self)
     }
 
     /// What the server says about itself.

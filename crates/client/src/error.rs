@@ -115,7 +115,7 @@ impl ApiError {
             if text.is_empty() { status.to_string() } else { text }
         };
         let message = text("message")
-            .or_else(|| error.and_then(Value::as_str).map(str::to_owned))
+            .or_else(|| sentence(json.as_ref()?))
             .unwrap_or_else(plain);
         Self {
             status,
@@ -124,6 +124,15 @@ impl ApiError {
             field: text("field").filter(|field| !field.is_empty()),
             body: json,
         }
+    }
+}
+
+/// What a face says that has its error beside the rest and not around it: `{"error": ..., "message": ...}`.
+fn sentence(body: &Value) -> Option<String> {
+    let error = body.get("error")?.as_str()?;
+    match body.get("message").and_then(Value::as_str) {
+        Some(message) if !message.is_empty() && message != error => Some(format!("{error}: {message}")),
+        _ => Some(error.to_owned()),
     }
 }
 
@@ -158,6 +167,11 @@ mod tests {
         assert_eq!(
             ApiError::read(StatusCode::NOT_FOUND, br#"{"error":"gone"}"#).to_string(),
             "gone"
+        );
+        let beside = br#"{"error":"Failed to trigger pipeline","message":"no entry tasks"}"#;
+        assert_eq!(
+            ApiError::read(StatusCode::INTERNAL_SERVER_ERROR, beside).to_string(),
+            "Failed to trigger pipeline: no entry tasks"
         );
     }
 

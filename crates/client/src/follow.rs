@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::sse::{Message, Parser};
 
 /// Failed connections in a row until following is given up: with the delays below, after about half a minute.
-const PATIENCE: u32 = 12;
+pub(crate) const PATIENCE: u32 = 12;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(4);
 
@@ -174,18 +174,21 @@ impl Follower {
         if !error.is_retryable() || self.failures >= PATIENCE {
             return Err(error);
         }
-        let delay = FIRST_DELAY
-            .saturating_mul(1 << (self.failures - 1).min(16))
-            .min(LAST_DELAY);
-        pause(delay).await;
+        pause(delay_after(self.failures)).await;
         Ok(())
     }
+}
+
+/// How long to wait after so many failures in a row.
+pub(crate) fn delay_after(failures: u32) -> Duration {
+    let doubled = FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LAST_DELAY)
 }
 
 #[allow(
     clippy::disallowed_methods,
     reason = "a client lives outside the server and has only the machine's clock"
 )]
-async fn pause(delay: Duration) {
+pub(crate) async fn pause(delay: Duration) {
     tokio::time::sleep(delay).await;
 }

@@ -183,6 +183,44 @@ async fn ids_are_escaped_in_paths_and_values_in_queries() {
 }
 
 #[tokio::test]
+async fn a_followed_pipeline_run_gives_each_change_once_and_ends_with_it() {
+    let state = |status: &str, tasks: Value| {
+        text(
+            200,
+            json!({"run": {"id": "prun_1", "status": status}, "tasks": tasks}).to_string(),
+        )
+    };
+    let running = || json!([{"id": "trun_1", "status": "running", "attempt": 1}]);
+    let answers = vec![
+        state("running", json!([])),
+        state("running", running()),
+        text(503, r#"{"error":"starting"}"#),
+        state("running", running()),
+        state("completed", running()),
+    ];
+    let (client, script, _tasks) = server(answers).await;
+    let (mut follower, mut seen) = (client.pipelines().follow("prun_1"), Vec::new());
+    while let Some(state) = follower.next().await {
+        let state = state.unwrap();
+        seen.push((state.run.status.clone(), state.tasks.len(), state.run.is_success()));
+    }
+    let expected = [("running", 0, false), ("running", 1, false), ("completed", 1, true)];
+    assert_eq!(
+        seen,
+        expected.map(|(status, tasks, success)| (status.to_owned(), tasks, success))
+    );
+    assert_eq!(script.asked.lock().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn following_an_unknown_pipeline_run_is_an_error_and_then_the_end() {
+    let (client, _, _tasks) = server(vec![text(404, r#"{"error":"Run not found","runId":"prun_1"}"#)]).await;
+    let mut follower = client.pipelines().follow("prun_1");
+    assert!(follower.next().await.unwrap().unwrap_err().is_not_found());
+    assert!(follower.next().await.is_none());
+}
+
+#[tokio::test]
 async fn refusals_and_silence_are_told_apart() {
     let body = r#"{"error":{"code":"invalid_workflow","message":"is required","field":"steps[0].action"}}"#;
     let (client, _, tasks) = server(vec![text(400, body), text(200, "<html>")]).await;

@@ -7,18 +7,22 @@ mod approvals;
 pub mod bench;
 mod connect;
 mod db;
+mod dead_letters;
 mod docs;
 mod document;
 mod failure;
 mod fixtures;
 mod keys;
+mod maintenance;
 mod nodes;
 mod openapi;
 mod output;
+mod pipelines;
 mod plan;
 mod run;
 mod runs;
 mod serve;
+mod services;
 mod store;
 mod templates;
 mod validate;
@@ -51,6 +55,11 @@ enum Command {
     Runs(runs::Args),
     Approvals(approvals::Args),
     Templates(templates::Args),
+    Pipelines(pipelines::Args),
+    Services(services::Args),
+    #[command(name = "dlq")]
+    DeadLetters(dead_letters::Args),
+    Maintenance(maintenance::Args),
     Nodes(nodes::Args),
     Validate(validate::Args),
     Visualize(visualize::Args),
@@ -59,6 +68,8 @@ enum Command {
     Keys(keys::Args),
     /// Measure what this program does on this machine
     Bench(bench::Args),
+    #[command(hide = true)]
+    BenchWorker(bench::worker::Args),
     Openapi(openapi::Args),
     Docs(docs::Args),
 }
@@ -78,6 +89,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Runs(args) => block_on(runs::run(args)),
         Command::Approvals(args) => block_on(approvals::run(args)),
         Command::Templates(args) => block_on(templates::run(args)),
+        Command::Pipelines(args) => block_on(pipelines::run(args)),
+        Command::Services(args) => block_on(services::run(args)),
+        Command::DeadLetters(args) => block_on(dead_letters::run(args)),
+        Command::Maintenance(args) => block_on(maintenance::run(args)),
         Command::Nodes(args) => block_on(nodes::run(args)),
         Command::Validate(args) => validate::run(&args),
         Command::Visualize(args) => block_on(visualize::run(args)),
@@ -85,6 +100,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Db(args) => block_on(db::run(args)),
         Command::Keys(args) => keys::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::BenchWorker(args) => bench::worker::run(args),
         Command::Openapi(args) => openapi::run(&args),
         Command::Docs(args) => docs::run(args),
     }

@@ -14,6 +14,8 @@ mod hooks;
 mod load;
 mod logging;
 mod node;
+mod originals;
+mod pipelines;
 mod policy;
 mod postgres_url;
 pub mod reference;
@@ -32,6 +34,7 @@ pub use hooks::{AuditLog, Memarch};
 pub use load::Sources;
 pub use logging::{Log, LogFormat, Telemetry};
 pub use node::Node;
+pub use pipelines::{Mode, Pipelines, RetrySemantics, StorageBackends};
 pub use policy::Policy;
 pub use postgres_url::PostgresUrl;
 pub use section::{Key, Kind};
@@ -79,6 +82,8 @@ pub struct Config {
     pub actions: Actions,
     /// What outbound requests may reach.
     pub egress: Egress,
+    /// Pipelines: their workers and their storage.
+    pub pipelines: Pipelines,
     /// What may be used at most.
     pub limits: Limits,
     /// What is removed, and when.
@@ -101,7 +106,7 @@ macro_rules! each_section {
     ($visit:ident) => {
         $visit! {
             General, Server, Store, Database, Node, Auth, Policy, Memarch, AuditLog, Engine, HttpAction, Actions,
-            Egress, Limits, Retention, Log, Telemetry
+            Egress, Pipelines, Limits, Retention, Log, Telemetry
         }
     };
 }
@@ -172,6 +177,7 @@ impl Config {
             http_action: HttpAction::read(settings)?,
             actions: Actions::read(settings)?,
             egress: Egress::read(settings)?,
+            pipelines: Pipelines::read(settings)?,
             limits: Limits::read(settings)?,
             retention: Retention::read(settings)?,
             log: Log::read(settings)?,
@@ -186,6 +192,7 @@ impl Config {
         self.engine.check(&self.store_url()?, self.database.pool_size)?;
         self.egress.policy(true)?;
         self.auth.check()?;
+        self.pipelines.check()?;
         self.limits.check()?;
         self.memarch.check()?;
         self.audit_log.check()?;

@@ -93,6 +93,35 @@ fn a_key_that_cannot_be_found_is_not_served_without() {
 }
 
 #[test]
+fn wrong_variables_of_the_original_end_the_program_with_their_names() {
+    let folder = folder();
+    for (name, value, expected) in [
+        ("MODE", "production", "MODE: `pipelines.mode`: unknown variant"),
+        (
+            "MAX_CONCURRENCY",
+            "many",
+            "MAX_CONCURRENCY: `pipelines.max_concurrency`: `many` is not a number",
+        ),
+        (
+            "STORAGE_BACKENDS",
+            "[{\"id\":\"m\",\"provider\":\"minio\",\"credentials\":{\"secretKey\":\"hunter2\"}}]",
+            "`pipelines.storage_backends[0]`",
+        ),
+        ("DB_HOST", "db", "DB_HOST: `store.url`: is set without DB_NAME"),
+    ] {
+        let output = quintet(folder.path())
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env(name, value)
+            .output()
+            .expect("it runs");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(said.contains(expected), "{name}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn the_reference_pages_that_are_checked_in_are_those_of_this_binary() {
     let folder = folder();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -13,15 +13,17 @@ pub struct ServerArgs {
     /// The server
     #[arg(
         long,
+        alias = "url",
         env = "QUINTET_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
+        default_value_t = usual_server(),
         global = true
     )]
     pub server: String,
     /// The key to show it
     #[arg(
         long,
+        alias = "token",
         env = "QUINTET_API_KEY",
         value_name = "KEY",
         hide_env_values = true,
@@ -33,8 +35,20 @@ pub struct ServerArgs {
 impl ServerArgs {
     /// A client of it.
     pub fn client(&self) -> anyhow::Result<Client> {
-        client(&self.server, self.api_key.as_deref())
+        let token = || {
+            std::env::var("PIPEWEAVE_API_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty())
+        };
+        client(&self.server, self.api_key.clone().or_else(token).as_deref())
     }
+}
+
+/// Where the original's users have their server, or where ours is when nothing is set.
+fn usual_server() -> String {
+    let named = std::env::var("PIPEWEAVE_ORCHESTRATOR_URL").ok();
+    let named = named.filter(|url| !url.is_empty());
+    named.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned())
 }
 
 /// A client of a server; an address without a scheme is taken for plain HTTP.
@@ -69,9 +83,7 @@ pub fn hint(error: &Error) -> String {
             format!("is a server running at {url}? start one with `quintet serve`, or name another with --server")
         }
         Error::Protocol { .. } => "is it really a Quintet that answers there?".to_owned(),
-        Error::Api(_) if error.is_not_found() => {
-            "`quintet runs list` and `quintet workflows list` show what the server has".to_owned()
-        }
+        Error::Api(api) if error.is_not_found() => format!("{} what the server has", listings(&api.message)),
         Error::Api(api) => match api.status.as_u16() {
             401 => "give a key with --api-key or QUINTET_API_KEY; `quintet keys` makes one".to_owned(),
             403 => "this key may not do that; `quintet keys` makes others".to_owned(),
@@ -79,5 +91,16 @@ pub fn hint(error: &Error) -> String {
             _ => String::new(),
         },
         Error::BadUrl { .. } => String::new(),
+    }
+}
+
+/// The commands that list things of the kind that was not found, as the message calls it.
+fn listings(message: &str) -> &'static str {
+    let noun = message.split_once(" not found").map_or("", |(noun, _)| noun);
+    match noun {
+        "Pipeline" => "`quintet pipelines list` shows",
+        "Service" => "`quintet services list` shows",
+        "DLQ item" => "`quintet dlq list` shows",
+        _ => "`quintet runs list` and `quintet workflows list` show",
     }
 }

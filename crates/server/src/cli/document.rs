@@ -107,16 +107,23 @@ fn value(source: &str) -> Result<Value, BadInput> {
     parse_document(source.as_bytes(), "yaml").map_err(BadInput::new)
 }
 
-/// Reads `--input`: JSON itself, `@FILE` with JSON or YAML, or `@-` for the standard input.
+/// Reads `--input`: a JSON object itself, `@FILE` with JSON or YAML, or `@-` for the standard input.
 pub fn input(argument: &str) -> Result<Value, BadInput> {
+    match any_input(argument)? {
+        value @ Value::Object(_) => Ok(value),
+        _ => Err(BadInput::at(
+            "--input",
+            "must be a JSON object, such as '{\"order\": 7}'",
+        )),
+    }
+}
+
+/// The same where any value will do.
+pub fn any_input(argument: &str) -> Result<Value, BadInput> {
     let named = |message: &dyn Display| BadInput::at("--input", message);
-    let value = match argument.strip_prefix('@') {
-        Some(path) => value(&text(Path::new(path))?).map_err(|error| named(&error.message))?,
-        None => serde_json::from_str(argument).map_err(|error| named(&format!("is not JSON: {error}")))?,
-    };
-    match value {
-        Value::Object(_) => Ok(value),
-        _ => Err(named(&"must be a JSON object, such as '{\"order\": 7}'")),
+    match argument.strip_prefix('@') {
+        Some(path) => value(&text(Path::new(path))?).map_err(|error| named(&error.message)),
+        None => serde_json::from_str(argument).map_err(|error| named(&format!("is not JSON: {error}"))),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use quintet_client::Error;
+use serde_json::Value;
 
 use super::connect::hint;
 use super::document::{BadInput, Document, line_of};
@@ -39,15 +40,60 @@ fn code(error: &anyhow::Error) -> u8 {
 
 /// The other findings, where the server has several.
 fn details(error: &Error) -> Vec<String> {
-    let errors = || error.api()?.body.as_ref()?.get("error")?.get("errors")?.as_array();
-    let Some(errors) = errors().filter(|errors| errors.len() > 1) else {
+    let Some(body) = error.api().and_then(|api| api.body.as_ref()) else {
         return Vec::new();
     };
-    let text = |error: &serde_json::Value, name: &str| Some(error.get(name)?.as_str()?.to_owned());
+    // The pipelines face names findings by task, and those about a body in a tree.
+    if let Some(by_task) = body.get("validationErrors").and_then(Value::as_object) {
+        let found = by_task.iter().flat_map(|(task, found)| {
+            let found = found.as_array().into_iter().flatten();
+            found.map(move |found| finding(task, found))
+        });
+        return found.collect();
+    }
+    if let Some(tree) = body.get("details") {
+        let mut lines = Vec::new();
+        leaves("", tree, &mut lines);
+        return lines;
+    }
+    let errors = body.get("error").and_then(|error| error.get("errors")?.as_array());
+    let Some(errors) = errors.filter(|errors| errors.len() > 1) else {
+        return Vec::new();
+    };
+    let text = |error: &Value, name: &str| Some(error.get(name)?.as_str()?.to_owned());
     errors
         .iter()
         .filter_map(|error| Some(format!("{}: {}", text(error, "field")?, text(error, "message")?)))
         .collect()
+}
+
+/// What is wrong with a field of a task's input; a field without a name is the input as a whole.
+pub fn finding(task: &str, found: &Value) -> String {
+    let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("field") {
+        "" => format!("{task}: {}", text("message")),
+        field => format!("{task}: {field}: {}", text("message")),
+    }
+}
+
+/// The messages of a tree such as `{"tasks": {"0": {"id": {"_errors": ["Required"]}}}}`, each with its path.
+fn leaves(path: &str, tree: &Value, lines: &mut Vec<String>) {
+    for (name, below) in tree.as_object().into_iter().flatten() {
+        if name == "_errors" {
+            let messages = below.as_array().into_iter().flatten().filter_map(Value::as_str);
+            lines.extend(messages.map(|message| match path {
+                "" => message.to_owned(),
+                path => format!("{path}: {message}"),
+            }));
+        } else {
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            leaves(&path, below, lines);
+        }
+    }
 }
 
 /// The server's finding about a document, with the line of the document where it can be told.
@@ -62,6 +108,16 @@ pub fn with_line(error: Error, document: &Document) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn findings_in_a_tree_become_lines_with_paths() {
+        let tree = json!({"_errors": [], "tasks": {"_errors": ["too few"], "0": {"id": {"_errors": ["Required"]}}}});
+        let mut lines = Vec::new();
+        leaves("", &tree, &mut lines);
+        lines.sort();
+        assert_eq!(lines, ["tasks.0.id: Required", "tasks: too few"]);
+    }
 
     #[test]
     fn bad_input_is_told_apart_from_failure_through_any_context() {

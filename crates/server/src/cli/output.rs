@@ -89,10 +89,10 @@ pub enum Hue {
 /// The colour of a status.
 pub fn hue(status: &str) -> Hue {
     match status {
-        "SUCCEEDED" | "RESOLVED" => Hue::Good,
-        "FAILED" | "BLOCKED" => Hue::Bad,
-        "RUNNING" | "QUEUED" => Hue::Busy,
-        "WAITING_APPROVAL" | "WAITING" | "RETRYING" | "PAUSED" => Hue::Waiting,
+        "SUCCEEDED" | "RESOLVED" | "completed" | "active" => Hue::Good,
+        "FAILED" | "BLOCKED" | "failed" | "timeout" | "disconnected" => Hue::Bad,
+        "RUNNING" | "QUEUED" | "running" => Hue::Busy,
+        "WAITING_APPROVAL" | "WAITING" | "RETRYING" | "PAUSED" | "waiting" | "partial" => Hue::Waiting,
         _ => Hue::Dim,
     }
 }

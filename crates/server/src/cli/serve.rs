@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::document::BadInput;
 use crate::app::{App, OpenOptions, StartError, telemetry};
 use crate::config::{Config, Sources};
+use crate::face::pipelines::OpenError as PipelinesError;
 use crate::http::Server;
 
 /// Exit code after a second signal: as if the first had not been caught.
@@ -117,13 +118,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 fn refused(error: StartError) -> anyhow::Error {
     match error {
         StartError::Store(_)
+        | StartError::Pipelines(PipelinesError::Store(_))
         | StartError::StoreAway { .. }
         | StartError::Bind { .. }
         | StartError::DataDir { .. }
         | StartError::Telemetry(_) => error.into(),
-        StartError::Config(_) | StartError::Executors(_) | StartError::Keys(_) | StartError::Unprotected { .. } => {
-            BadInput::new(error).into()
-        }
+        StartError::Config(_)
+        | StartError::Executors(_)
+        | StartError::Keys(_)
+        | StartError::Pipelines(_)
+        | StartError::Unprotected { .. } => BadInput::new(error).into(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::{Config, Sources};
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct StoreArgs {
     /// The store, `sqlite:PATH` or `postgres://...`
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, visible_alias = "url", value_name = "URL", global = true)]
     pub store: Option<String>,
     /// The folder of the default store
     #[arg(long, value_name = "DIR", global = true)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::originals::{self, Variables};
 use super::section::{Entry, Key, Kind, Settings};
 use super::{Config, ConfigError, file, server};
 
@@ -29,7 +30,7 @@ const SPELLINGS: [(&str, &str); 8] = [
 ];
 
 /// Variables whose names the originals, or the world, have given. Later ones win.
-const KNOWN_VARIABLES: [(&str, &str); 7] = [
+const KNOWN_VARIABLES: [(&str, &str); 20] = [
     ("HOST", "server.host"),
     ("PORT", "server.port"),
     ("DATABASE_URL", "store.url"),
@@ -37,6 +38,19 @@ const KNOWN_VARIABLES: [(&str, &str); 7] = [
     ("RUST_LOG", "log.level"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
     ("OTEL_SERVICE_NAME", "telemetry.service_name"),
+    ("DB_POOL_MAX", "database.pool_size"),
+    ("STORAGE_BACKENDS", "pipelines.storage_backends"),
+    ("DEFAULT_STORAGE_BACKEND_ID", "pipelines.default_storage_backend"),
+    ("PIPEWEAVE_SECRET_KEY", "pipelines.secret_key"),
+    ("MODE", "pipelines.mode"),
+    ("MAX_CONCURRENCY", "pipelines.max_concurrency"),
+    ("POLL_INTERVAL_MS", "pipelines.poll_interval_ms"),
+    ("DLQ_RETENTION_DAYS", "pipelines.dlq_retention_days"),
+    ("IDEMPOTENCY_TTL_SECONDS", "pipelines.idempotency_ttl_seconds"),
+    ("MAX_RETRY_DELAY_MS", "pipelines.max_retry_delay_ms"),
+    ("PIPEWEAVE_TOKEN_FORMAT", "pipelines.token_format"),
+    ("RETRY_SEMANTICS", "pipelines.retry_semantics"),
+    ("PIPEWEAVE_WORKER_URLS", "pipelines.worker_urls"),
 ];
 
 /// Where settings come from.
@@ -98,7 +112,6 @@ pub(super) fn settings(sources: &Sources) -> Result<Settings, ConfigError> {
             Err(source) => return Err(ConfigError::Unreadable { path, source }),
         }
     }
-    overlay(&mut settings, from_environment(&sources.environment)?);
     let mut flags = Settings::new();
     for (flag, path, value) in &sources.flags {
         let entry = Entry {
@@ -107,6 +120,7 @@ pub(super) fn settings(sources: &Sources) -> Result<Settings, ConfigError> {
         };
         flags.insert((*path).to_owned(), entry);
     }
+    overlay(&mut settings, from_environment(&sources.environment, &flags)?);
     overlay(&mut settings, flags);
     Ok(settings)
 }
@@ -119,16 +133,13 @@ pub(super) fn from_text(text: &str, path: &Path) -> Result<Settings, ConfigError
     Ok(settings)
 }
 
-fn from_environment(variables: &[(String, String)]) -> Result<Settings, ConfigError> {
+fn from_environment(variables: &[(String, String)], flags: &Settings) -> Result<Settings, ConfigError> {
     let known = Known::new();
     let mut settings = Settings::new();
     let given = |name: &str| variables.iter().find(|(own, value)| own == name && !value.is_empty());
     for (name, path) in KNOWN_VARIABLES {
         if let Some((_, text)) = given(name) {
-            let entry = Entry {
-                value: known.value(path, text),
-                origin: name.to_owned(),
-            };
+            let entry = known.entry(path, originals::translated(name, text), name)?;
             settings.insert(path.to_owned(), entry);
         }
     }
@@ -139,17 +150,33 @@ fn from_environment(variables: &[(String, String)]) -> Result<Settings, ConfigEr
         let path = rest.to_ascii_lowercase().replace("__", ".");
         let path = known.spelt(&path);
         if known.keys.contains_key(path) {
-            let entry = Entry {
-                value: known.value(path, text),
-                origin: name.clone(),
-            };
-            settings.insert(path.to_owned(), entry);
+            settings.insert(path.to_owned(), known.entry(path, text, name)?);
         } else if rest.contains("__") {
             // Without `__` it may be something else: container platforms set QUINTET_PORT and the like by themselves.
             return Err(known.unknown(path, name));
         }
     }
+    compose(variables, flags, &mut settings)?;
     Ok(settings)
+}
+
+/// Adds what several variables say together, where nothing that wins over them says it.
+fn compose(variables: &[(String, String)], flags: &Settings, settings: &mut Settings) -> Result<(), ConfigError> {
+    let variables = Variables(variables);
+    let is_open = |settings: &Settings, path: &str| !settings.contains_key(path) && !flags.contains_key(path);
+    let mut found = Vec::new();
+    if is_open(settings, "store.url") && is_open(settings, "database.dsn") {
+        found.extend(originals::database(&variables)?);
+    }
+    if is_open(settings, "pipelines.storage_backends") {
+        found.extend(originals::storage(&variables)?);
+    }
+    for composed in found {
+        let origin = composed.origin.to_owned();
+        let value = composed.value;
+        settings.insert(composed.path.to_owned(), Entry { value, origin });
+    }
+    Ok(())
 }
 
 /// Puts a source over an earlier one. `listen` and `host` with `port` say the same thing, so each takes the other's
@@ -249,19 +276,40 @@ impl Known {
             .map_or(path, |(_, usual)| usual)
     }
 
-    /// A variable's text as the setting's kind wants it. What does not fit stays text, and is refused when it is read.
-    fn value(&self, path: &str, text: &str) -> Value {
+    /// A variable as a setting.
+    fn entry(&self, path: &str, text: &str, variable: &str) -> Result<Entry, ConfigError> {
+        match self.value(path, text) {
+            Ok(value) => Ok(Entry {
+                value,
+                origin: variable.to_owned(),
+            }),
+            Err(reason) => Err(ConfigError::Invalid {
+                origin: variable.to_owned(),
+                key: path.to_owned(),
+                reason,
+            }),
+        }
+    }
+
+    /// A variable's text as the setting's kind wants it, or what it should have been.
+    fn value(&self, path: &str, text: &str) -> Result<Value, String> {
         let as_text = || Value::String(text.to_owned());
+        let json = || serde_json::from_str(text);
         match self.keys.get(path) {
-            Some(Kind::Text | Kind::Duration) | None => as_text(),
-            Some(Kind::Number | Kind::Flag | Kind::Table) => serde_json::from_str(text).unwrap_or_else(|_| as_text()),
-            Some(Kind::List) => serde_json::from_str(text).unwrap_or_else(|_| {
+            // A list of tables reads its own JSON, and does not repeat it when it is wrong.
+            Some(Kind::Text | Kind::Duration | Kind::Tables) | None => Ok(as_text()),
+            Some(Kind::Number) => json().map_err(|_| format!("`{text}` is not a number")),
+            Some(Kind::Flag) => json().map_err(|_| format!("`{text}` is neither true nor false")),
+            Some(Kind::Table) => json().map_err(|error| {
+                format!("is not JSON ({error}): write names with values, such as {{\"name\": \"value\"}}")
+            }),
+            Some(Kind::List) => Ok(json().unwrap_or_else(|_| {
                 text.split(',')
                     .map(str::trim)
                     .filter(|part| !part.is_empty())
                     .map(str::to_owned)
                     .collect()
-            }),
+            })),
         }
     }
 

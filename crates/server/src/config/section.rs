@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use quintet_executors::storage::TokenFormat;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -46,6 +47,8 @@ pub enum Kind {
     List,
     /// Names with values.
     Table,
+    /// Several tables.
+    Tables,
 }
 
 impl Kind {
@@ -58,6 +61,7 @@ impl Kind {
             Self::Duration => "duration",
             Self::List => "list",
             Self::Table => "table",
+            Self::Tables => "list of tables",
         }
     }
 }
@@ -71,10 +75,11 @@ macro_rules! settings_of {
     ($($kind:ident: $($type:ty),+;)+) => { $($(impl Setting for $type { const KIND: Kind = Kind::$kind; })+)+ };
 }
 settings_of! {
-    Text: String, PathBuf, Secret, super::LogFormat, super::Pooler;
+    Text: String, PathBuf, Secret, super::LogFormat, super::Pooler, super::Mode, super::RetrySemantics, TokenFormat;
     Number: u16, u32, u64, usize, f64;
     Flag: bool;
     Duration: Millis;
+    Tables: super::StorageBackends;
 }
 
 impl<T: Setting> Setting for Option<T> {

@@ -36,6 +36,30 @@ pub(super) fn ms_since(start: Time) -> f64 {
     (now().0 - start.0) as f64 / 1e3
 }
 
+impl Usage {
+    /// What it has used so far, as the system counts it.
+    pub fn of(child: &Child) -> Self {
+        let pid = child.id().unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or("", |parts| parts.1)
+            .split_whitespace()
+            .collect();
+        let number = |at: usize| {
+            fields
+                .get(at)
+                .and_then(|field| field.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
+        // Fields 14 and 15 (user and system ticks) and 24 (pages), counted from the one after the name.
+        Self {
+            cpu_s: (number(11) + number(12)) / 100.0,
+            resident: number(21) * 4096.0,
+        }
+    }
+}
+
 impl Server {
     /// Starts a server on a data directory, or on a database.
     pub async fn start(data: &Path, url: Option<&str>) -> anyhow::Result<Self> {
@@ -49,6 +73,8 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("QUINTET_LOG__LEVEL", "error")
+            // What is measured is how much work gets through, not how well a limit holds.
+            .env("QUINTET_PIPELINES__MAX_CONCURRENCY", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -71,24 +97,7 @@ impl Server {
 
     /// What it has used so far, as the system counts it.
     pub fn usage(&self) -> Usage {
-        let pid = self.child.id().unwrap_or_default();
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .map_or("", |parts| parts.1)
-            .split_whitespace()
-            .collect();
-        let number = |at: usize| {
-            fields
-                .get(at)
-                .and_then(|field| field.parse::<f64>().ok())
-                .unwrap_or(0.0)
-        };
-        // Fields 14 and 15 (user and system ticks) and 24 (pages), counted from the one after the name.
-        Usage {
-            cpu_s: (number(11) + number(12)) / 100.0,
-            resident: number(21) * 4096.0,
-        }
+        Usage::of(&self.child)
     }
 
     /// Ends it with SIGTERM and waits.

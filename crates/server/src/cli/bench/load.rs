@@ -1,14 +1,13 @@
-//! A load generator that costs little: one request at a time on each keep-alive connection, headers read
-//! just far enough to find the body.
+//! A load generator that costs little: one request at a time on each keep-alive connection.
 
-use anyhow::{Context, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use anyhow::Context;
 use tokio::net::TcpStream;
+
+use super::wire::Wire;
 
 /// One keep-alive connection.
 pub(super) struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    wire: Wire,
     host: String,
 }
 
@@ -23,10 +22,8 @@ impl Connection {
         let stream = TcpStream::connect(address)
             .await
             .context("the server is not reachable")?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
-            buffer: Vec::with_capacity(4096),
+            wire: Wire::new(stream)?,
             host: address.to_owned(),
         })
     }
@@ -47,40 +44,14 @@ impl Connection {
 
     /// Sends a prepared request and reads its answer.
     pub async fn send(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        let head = loop {
-            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-            self.read().await?;
-        };
-        let text = std::str::from_utf8(&self.buffer[..head])?;
-        let status = text
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .context("no status")?;
-        let length: usize = text
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.trim().parse().ok())
-            .context("an answer without content-length")?;
-        while self.buffer.len() < head + length {
-            self.read().await?;
-        }
+        self.wire.send(request).await?;
+        let message = self.wire.receive().await?;
+        let message = message.context("the server closed the connection")?;
+        let status = message.first.split(' ').nth(1).and_then(|code| code.parse().ok());
         Ok(Answer {
-            status,
-            body: self.buffer[head..head + length].to_vec(),
+            status: status.context("no status")?,
+            body: message.body,
         })
-    }
-
-    async fn read(&mut self) -> anyhow::Result<()> {
-        if self.stream.read_buf(&mut self.buffer).await? == 0 {
-            bail!("the server closed the connection");
-        }
-        Ok(())
     }
 }
 

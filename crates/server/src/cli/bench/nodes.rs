@@ -28,6 +28,11 @@ impl Nodes {
         Connection::open(&server.context("no server")?.address).await
     }
 
+    /// Where they listen.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.servers.iter().map(|server| &*server.address)
+    }
+
     /// Milliseconds from its start to the first one's ready line.
     pub fn ready_ms(&self) -> f64 {
         self.servers.first().map_or(0.0, |server| server.ready_ms)

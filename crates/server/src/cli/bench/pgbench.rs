@@ -14,8 +14,8 @@ use super::report::Report;
 /// Clients at saturation.
 const CLIENTS: u16 = 16;
 
-/// Prints the figures of this moment.
-pub(super) async fn measure(report: &mut Report, url: &str, seconds: u64) -> anyhow::Result<()> {
+/// Prints the figures of this moment; gives the milliseconds that a transaction of a single client takes.
+pub(super) async fn measure(report: &mut Report, url: &str, seconds: u64) -> anyhow::Result<f64> {
     let pgbench = Pgbench {
         program: find().context("pgbench is not installed: on Debian it comes with the package postgresql")?,
         url,
@@ -27,6 +27,7 @@ pub(super) async fn measure(report: &mut Report, url: &str, seconds: u64) -> any
     let clients = CLIENTS.to_string();
     let many = pgbench.run(&[&run[..], &["-c", &clients, "-j", "2"]].concat()).await?;
     pgbench.run(&["-i", "-I", "d"]).await?;
+    let latency_ms = figure(&single, "latency average = ")?;
     report.add(
         "pgbench",
         &[
@@ -34,13 +35,13 @@ pub(super) async fn measure(report: &mut Report, url: &str, seconds: u64) -> any
                 "cores",
                 std::thread::available_parallelism().map_or(0.0, |cores| cores.get() as f64),
             ),
-            ("single_client_latency_ms", figure(&single, "latency average = ")?),
+            ("single_client_latency_ms", latency_ms),
             ("single_client_tps", figure(&single, "tps = ")?),
             ("clients", f64::from(CLIENTS)),
             ("clients_tps", figure(&many, "tps = ")?),
         ],
     );
-    Ok(())
+    Ok(latency_ms)
 }
 
 struct Pgbench<'a> {

@@ -193,6 +193,7 @@ fn node(step: &StepSpec) -> Node {
         join: match step.join {
             Join::All => None,
             Join::Any => Some("any".to_owned()),
+            Join::Available => Some("what is available".to_owned()),
             Join::AtLeast(n) => Some(format!("at least {n}")),
         },
         state: None,
