@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::face::pipelines::Pipelines;
 use crate::http::Edge;
 
 pub use open::{OpenOptions, StartError};
@@ -33,6 +34,8 @@ pub struct App {
     pub store_kind: &'static str,
     /// How it presents itself to others that share the store.
     pub node: NodeConfig,
+    /// What the pipelines face keeps.
+    pub pipelines: Arc<Pipelines>,
     /// When it started.
     pub started_at: Time,
     pub(crate) edge: Edge,

@@ -1,4 +1,5 @@
 //! The faces: one folder for each system whose clients Quintet serves. A face translates; it has no logic of
 //! its own about running work.
 
+pub mod pipelines;
 pub mod workflows;

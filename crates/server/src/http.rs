@@ -7,6 +7,7 @@
 
 pub(crate) mod access;
 pub mod auth;
+mod cors;
 mod docs;
 mod edge;
 mod health;
@@ -31,6 +32,7 @@ use crate::face;
 
 pub use auth::{Caller, KeyError, Minted, mint};
 pub(crate) use edge::Edge;
+pub(crate) use edge::PeerAddress;
 pub use request_id::RequestId;
 pub use serve::Server;
 
@@ -46,7 +48,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(docs::openapi))
         .route("/docs", get(docs::page));
     face::workflows::router()
+        .merge(face::pipelines::router())
         .merge(own)
+        .fallback(refusal::no_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), edge::pass))
         .with_state(Arc::clone(app))
 }

@@ -6,6 +6,7 @@
 
 mod operation;
 mod paths;
+mod pipelines;
 mod schemas;
 
 use serde_json::{Map, Value, json};
@@ -25,7 +26,8 @@ pub fn openapi() -> Value {
             "title": "Quintet",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Durable workflows: versioned definitions, runs, approvals, logs and history. Errors of the \
-                original endpoints are plain text unless `Accept` names application/json; all others are JSON.",
+                original endpoints are plain text unless `Accept` names application/json; all others are JSON. Paths \
+                under /api are those of services' workers and of pipelines made of their tasks.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "tags": [
@@ -35,6 +37,7 @@ pub fn openapi() -> Value {
             { "name": "control", "description": "What people do to runs." },
             { "name": "observe", "description": "Steps, reasons, history and logs." },
             { "name": "nodes", "description": "The processes that work on the store." },
+            { "name": "pipelines", "description": "Tasks that workers of services do, by themselves and as pipelines." },
         ],
         "security": [{}, { "apiKey": [] }, { "bearer": [] }],
         "paths": served,
@@ -53,25 +56,42 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::face::workflows::ROUTES;
+    use crate::face::{pipelines, workflows};
+
+    /// What workers call is served below this too.
+    const OF_WORKERS: &str = "/w/{token}";
+    /// Tells whoever forgot the path that it did, and does nothing else.
+    const NO_PATH: (&str, &str) = ("get", "/api/storage/");
+
+    fn described(description: &Value) -> BTreeSet<(&str, String)> {
+        let paths = description["paths"].as_object().unwrap().iter();
+        let methods =
+            paths.flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (method, path)));
+        methods.map(|(method, path)| (method.as_str(), path.clone())).collect()
+    }
 
     #[test]
     fn exactly_what_is_served_is_described() {
-        let described = openapi();
-        let paths = described["paths"].as_object().unwrap().iter();
-        let described: BTreeSet<(String, String)> = paths
-            .flat_map(|(path, methods)| {
-                methods
-                    .as_object()
-                    .unwrap()
-                    .keys()
-                    .map(|method| (method.clone(), path.clone()))
-            })
-            .collect();
-        let served = ROUTES
-            .iter()
-            .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
-        assert_eq!(described, served.collect());
+        let served = workflows::ROUTES.iter().chain(pipelines::ROUTES).copied();
+        let served = served.filter(|route| *route != NO_PATH && !route.1.starts_with(OF_WORKERS));
+        // A path may have slashes; the description has no sign for that.
+        let served = served.map(|(method, path)| (method, path.replace("{*", "{")));
+        assert_eq!(described(&openapi()), served.collect());
+    }
+
+    #[test]
+    fn what_is_served_below_a_token_is_said_by_the_operation() {
+        let description = openapi();
+        let is_said = |method: &str, path: &str| {
+            let servers = description["paths"][path][method]["servers"].as_array();
+            servers.is_some_and(|servers| servers.iter().any(|server| server["url"] == OF_WORKERS))
+        };
+        let said = described(&description);
+        let said = said.iter().filter(|(method, path)| is_said(method, path));
+        let said: BTreeSet<(&str, &str)> = said.map(|(method, path)| (*method, path.as_str())).collect();
+        let served = pipelines::ROUTES.iter();
+        let served = served.filter_map(|(method, path)| Some((*method, path.strip_prefix(OF_WORKERS)?)));
+        assert_eq!(said, served.collect());
     }
 
     #[test]

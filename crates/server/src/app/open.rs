@@ -14,6 +14,7 @@ use super::retention::{self, Retention};
 use super::store::{self, Backend};
 use crate::config::{Config, ConfigError, Millis};
 use crate::face;
+use crate::face::pipelines::{OpenError as PipelinesError, Pipelines};
 use crate::http::{Edge, KeyError};
 
 /// What an [`App`] takes from its surroundings. The default is the real thing; tests bring their own.
@@ -42,6 +43,9 @@ pub enum StartError {
     /// A key of `auth.api_keys` cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The pipelines face cannot be set up.
+    #[error(transparent)]
+    Pipelines(#[from] PipelinesError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -100,10 +104,13 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
     let edge = Edge::new(&config, &clock)?;
     let executors = config.executors(loopback)?;
     let client = executors.client()?;
-    let registry = Registry::new(quintet_executors::builtin(&executors, &client)?);
     let hooks = face::workflows::hooks(&config, &client, &clock)?;
     let node = config.node.node_config(options.listening);
     let backend = Backend::open(&url, &config).await?;
+    let pipelines = Arc::new(Pipelines::open(&config, &backend.store(), &client, &clock).await?);
+    let mut executors = quintet_executors::builtin(&executors, &client)?;
+    executors.push(Arc::new(pipelines.executor()));
+    let registry = Registry::new(executors);
     let engine = Engine::start(EngineParts {
         store: backend.store(),
         registry,
@@ -113,11 +120,16 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         config: config.engine.engine_config(&url, node.clone()),
     });
     let engine = Arc::new(engine.await?);
+    pipelines.begin(&engine);
     let stopping = CancellationToken::new();
     let started_at = clock.now();
     let retention = Retention::new(backend.store(), clock, config.retention.finished_runs_days);
     let tasks = vec![
         tasks::spawn("retention", retention::run(retention, stopping.clone())),
+        tasks::spawn(
+            "pipelines",
+            Arc::clone(&pipelines).keep(Arc::clone(&engine), stopping.clone()),
+        ),
         tasks::spawn("durability", store::tell_durability(backend.store(), stopping.clone())),
     ];
     Ok(Arc::new(App {
@@ -126,6 +138,7 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         stopping,
         store_kind: url.kind(),
         node,
+        pipelines,
         started_at,
         edge,
         backend,

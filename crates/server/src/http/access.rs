@@ -4,11 +4,16 @@ use http::Method;
 
 use crate::config::Permission;
 
+/// A file, and the form around it.
+const UPLOAD_BYTES: usize = crate::face::pipelines::MAX_UPLOAD_BYTES + (64 << 10);
+
 /// What a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Nothing: probes have no keys.
     Nothing,
+    /// What the face itself decides: workers show a token of their own, or a key.
+    Face,
     /// This permission.
     May(Permission),
 }
@@ -24,18 +29,58 @@ pub(crate) fn need(method: &Method, path: &str) -> Need {
     {
         return Need::Nothing;
     }
-    // Checking a document keeps nothing of it.
+    if *method == Method::POST && is_of_workers(path) {
+        return Need::Face;
+    }
+    // Checking a document or an input keeps nothing of it.
+    if *method == Method::POST
+        && below(path, "/api")
+        && (path.ends_with("/dry-run") || path.ends_with("/validate-input"))
+    {
+        return Need::May(Permission::Viewer);
+    }
     if is_read || (*method == Method::POST && path == "/v1/workflows/validate") {
         return Need::May(Permission::Viewer);
     }
     if below(path, "/v1/workflows") || below(path, "/v1/templates") {
         return Need::May(Permission::Author);
     }
+    let operates = [
+        "/api/pipelines",
+        "/api/queue",
+        "/api/upload",
+        "/api/process",
+        "/api/tick",
+    ];
+    if operates.iter().any(|root| below(path, root)) {
+        return Need::May(Permission::Operator);
+    }
+    if *method == Method::POST && below(path, "/api/dlq") && path.ends_with("/retry") || path == "/api/dlq/retry-all" {
+        return Need::May(Permission::Operator);
+    }
     // Removing a run removes the evidence of what it did.
     if (below(path, "/v1/runs") || below(path, "/v1/approvals")) && *method != Method::DELETE {
         return Need::May(Permission::Operator);
     }
     Need::May(Permission::Admin)
+}
+
+/// What workers call, with or without a token at the beginning of the path.
+fn is_of_workers(path: &str) -> bool {
+    let own = path
+        .strip_prefix("/w/")
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(_, rest)| rest);
+    let path = own.unwrap_or_else(|| path.trim_start_matches('/'));
+    matches!(path, "api/register" | "api/heartbeat" | "api/progress") || path.starts_with("api/callback/")
+}
+
+/// How long a body may be: files are larger than anything else.
+pub(crate) fn body_limit(path: &str, usual: usize) -> usize {
+    match path {
+        "/api/upload/temp" => usual.max(UPLOAD_BYTES),
+        _ => usual,
+    }
 }
 
 fn below(path: &str, root: &str) -> bool {
@@ -66,6 +111,21 @@ mod tests {
             (Method::POST, "/v1/runsaway", Need::May(Permission::Admin)),
             (Method::OPTIONS, "/v1/runs", Need::May(Permission::Operator)),
             (Method::PATCH, "/anything", Need::May(Permission::Admin)),
+            (Method::POST, "/api/register", Need::Face),
+            (Method::POST, "/w/token/api/callback/trun_1", Need::Face),
+            (Method::POST, "/w/token/api/queue/task", Need::May(Permission::Admin)),
+            (Method::DELETE, "/api/callback/trun_1", Need::May(Permission::Admin)),
+            (Method::POST, "/api/queue/task", Need::May(Permission::Operator)),
+            (
+                Method::POST,
+                "/api/pipelines/p/trigger",
+                Need::May(Permission::Operator),
+            ),
+            (Method::POST, "/api/pipelines/p/dry-run", Need::May(Permission::Viewer)),
+            (Method::POST, "/api/dlq/dlq_1/retry", Need::May(Permission::Operator)),
+            (Method::POST, "/api/dlq/purge", Need::May(Permission::Admin)),
+            (Method::POST, "/api/maintenance/request", Need::May(Permission::Admin)),
+            (Method::GET, "/api/storage/runs/x", Need::May(Permission::Viewer)),
         ];
         for (method, path, expected) in cases {
             assert_eq!(need(&method, path), expected, "{method} {path}");

@@ -45,6 +45,20 @@ impl Caller {
         ANONYMOUS.clone()
     }
 
+    /// Somebody who showed no valid key where keys are needed.
+    pub fn unknown() -> Self {
+        Caller {
+            name: "unknown".into(),
+            namespace: "default".into(),
+            permissions: Permissions(0),
+        }
+    }
+
+    /// Whether nobody needs a key here.
+    pub fn is_anonymous(&self) -> bool {
+        Arc::ptr_eq(&self.name, &Self::anonymous().name)
+    }
+
     /// Whether it may do what needs this permission.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.0 & bit(permission) != 0

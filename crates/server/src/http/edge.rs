@@ -4,17 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use quintet_engine::clock::Clock;
 use quintet_engine::tasks::panic_text;
 use tracing::Instrument;
 
 use super::access::{self, Need};
 use super::auth::{self, Caller, KeyError, Keyring};
+use super::cors;
 use super::docs;
 use super::metrics::HttpMetrics;
 use super::origin::Names;
@@ -31,6 +33,24 @@ use crate::face;
 /// Where a connection comes from; in the extensions of its requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub SocketAddr);
+
+/// The address that a request really comes from, as far as is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub Option<IpAddr>);
+
+impl FromRequestParts<Arc<App>> for PeerAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let forwarded = if app.edge.behind_proxy {
+            forwarded_for(&parts.headers)
+        } else {
+            None
+        };
+        Ok(Self(forwarded.or(peer)))
+    }
+}
 
 /// The answer to a request that is not let in.
 type Refused = Box<Response>;
@@ -74,15 +94,13 @@ impl Edge {
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > self.max_body_bytes as u64) {
-            let message = format!(
-                "the body is longer than {} bytes (`server.max_body_bytes`)",
-                self.max_body_bytes
-            );
+        let limit = access::body_limit(request.uri().path(), self.max_body_bytes);
+        if length.is_some_and(|length: u64| length > limit as u64) {
+            let message = format!("the body is longer than {limit} bytes (`server.max_body_bytes`)");
             return Err(refuse(ErrorCode::BodyTooLarge, &message).into());
         }
         // A body without a length is counted while it is read.
-        DefaultBodyLimit::max(self.max_body_bytes).apply(request);
+        DefaultBodyLimit::max(limit).apply(request);
         let has_body =
             length.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
         Ok(has_body.then(|| BodyTimer::attach(request)))
@@ -96,8 +114,10 @@ impl Edge {
                 None => Ok(Caller::anonymous()),
             };
         }
-        let Need::May(permission) = access::need(request.method(), request.uri().path()) else {
-            return Ok(Caller::anonymous());
+        let permission = match access::need(request.method(), request.uri().path()) {
+            Need::May(permission) => permission,
+            Need::Nothing => return Ok(Caller::anonymous()),
+            Need::Face => return Ok(self.keys.caller(headers).cloned().unwrap_or_else(Caller::unknown)),
         };
         let Some(caller) = self.keys.caller(headers) else {
             // A browser cannot send a key with a link: this page asks for one.
@@ -171,6 +191,13 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
         status = tracing::field::Empty,
     );
     crate::app::telemetry::continue_trace(&span, request.headers());
+    let is_open_to_pages = cors::covers(request.uri().path());
+    if is_open_to_pages && *request.method() == Method::OPTIONS {
+        let mut response = cors::preflight();
+        seen.end(response.status());
+        dress(response.headers_mut(), &id);
+        return response;
+    }
     let mut response = match edge.admit(&mut request, &id) {
         Err(refusal) => *refusal,
         Ok(timer) => {
@@ -199,6 +226,9 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
     response = streams::until(response, &app.stopping, &edge.metrics.streams);
     seen.end(response.status());
     dress(response.headers_mut(), &id);
+    if is_open_to_pages {
+        cors::dress(response.headers_mut());
+    }
     response
 }
 

@@ -13,6 +13,7 @@ use quintet_core::time::Time;
 use quintet_engine::tasks;
 use quintet_store::StoreError;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::refusal;
 use crate::app::App;
@@ -27,6 +28,32 @@ struct Health {
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Checks>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pipelines: Option<PipelinesHealth>,
+}
+
+/// What clients of the pipelines face read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PipelinesHealth {
+    database: &'static str,
+    maintenance: Value,
+    maintenance_mode: Value,
+    can_accept_tasks: bool,
+    running_tasks: Value,
+}
+
+impl PipelinesHealth {
+    async fn of(app: &App) -> Option<Self> {
+        let maintenance = app.pipelines.maintenance().await.ok()?;
+        Some(Self {
+            database: "connected",
+            maintenance_mode: maintenance["mode"].clone(),
+            can_accept_tasks: maintenance["mode"] == "running",
+            running_tasks: maintenance["runningTasks"].clone(),
+            maintenance,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -58,18 +85,23 @@ impl Health {
             version: env!("CARGO_PKG_VERSION"),
             timestamp,
             checks,
+            pipelines: None,
         }
     }
 }
 
 /// `GET /health`: one body that the readers of every face understand. 503 when something is wrong.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
-    checked(&app, "ok", "unhealthy").await
+    let pipelines = tokio::select! {
+        pipelines = PipelinesHealth::of(&app) => pipelines,
+        () = tasks::pause(Some(PATIENCE)) => None,
+    };
+    checked(&app, "ok", "unhealthy", pipelines).await
 }
 
 /// `GET /health/ready` and `GET /readyz`.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
-    checked(&app, "ready", "not_ready").await
+    checked(&app, "ready", "not_ready", None).await
 }
 
 /// `GET /health/live`.
@@ -86,13 +118,20 @@ pub(super) async fn healthz() -> Response {
     refusal::json(&Healthz { status: "ok" })
 }
 
-async fn checked(app: &Arc<App>, good: &'static str, bad: &'static str) -> Response {
+async fn checked(
+    app: &Arc<App>,
+    good: &'static str,
+    bad: &'static str,
+    pipelines: Option<PipelinesHealth>,
+) -> Response {
     let checks = Checks {
         engine: engine(app),
         store: store(app).await,
     };
     let is_healthy = checks.engine.is_healthy() && checks.store.is_healthy();
-    let mut response = refusal::json(&Health::new(app, if is_healthy { good } else { bad }, Some(checks)));
+    let mut health = Health::new(app, if is_healthy { good } else { bad }, Some(checks));
+    health.pipelines = pipelines;
+    let mut response = refusal::json(&health);
     if !is_healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response

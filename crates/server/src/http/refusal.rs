@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::error_code::ErrorCode;
@@ -32,6 +32,17 @@ pub(super) fn refuse(code: ErrorCode, message: &str) -> Response {
         let challenge = HeaderValue::from_static("Bearer realm=\"quintet\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
+    response
+}
+
+/// What is said where no route is.
+pub(super) async fn no_route() -> Response {
+    #[derive(Serialize)]
+    struct NotFound {
+        error: &'static str,
+    }
+    let mut response = json(&NotFound { error: "Not found" });
+    *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }
 

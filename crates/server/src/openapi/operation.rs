@@ -2,6 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+/// The form that the errors of an operation have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errors {
+    /// Those of the product's own API.
+    Own,
+    /// The same, and plain text where the client does not ask for JSON.
+    OwnOrText,
+    /// Those of the pipelines face.
+    Pipelines,
+}
+
 /// A method of a path.
 pub(super) struct Operation {
     pub method: &'static str,
@@ -10,7 +21,8 @@ pub(super) struct Operation {
     tag: &'static str,
     summary: &'static str,
     about: &'static str,
-    original: bool,
+    errors_as: Errors,
+    servers: Option<Value>,
     parameters: Vec<Value>,
     body: Option<Value>,
     answers: Vec<(u16, Value)>,
@@ -29,7 +41,8 @@ impl Operation {
             tag,
             summary,
             about: "",
-            original: false,
+            errors_as: Errors::Own,
+            servers: None,
             parameters,
             body: None,
             answers: Vec::new(),
@@ -39,7 +52,27 @@ impl Operation {
 
     /// One of the original's endpoints: its errors are plain text unless JSON is asked for.
     pub fn original(self) -> Self {
-        Self { original: true, ..self }
+        Self {
+            errors_as: Errors::OwnOrText,
+            ..self
+        }
+    }
+
+    /// One of the pipelines face, which has its own form of errors.
+    pub fn of_pipelines(self) -> Self {
+        Self {
+            errors_as: Errors::Pipelines,
+            ..self
+        }
+    }
+
+    /// It is also served below another path.
+    pub fn also_below(self, prefix: &str, variables: Value) -> Self {
+        let servers = json!([{ "url": "/" }, { "url": prefix, "variables": variables }]);
+        Self {
+            servers: Some(servers),
+            ..self
+        }
     }
 
     pub fn about(self, about: &'static str) -> Self {
@@ -78,6 +111,15 @@ impl Operation {
             "application/json": { "schema": reference(schema), "example": example },
             "application/yaml": { "schema": reference(schema), "example": example },
         });
+        Self {
+            body: Some(json!({ "required": true, "content": content })),
+            ..self
+        }
+    }
+
+    /// A form with one file.
+    pub fn file(self, schema: &str) -> Self {
+        let content = json!({ "multipart/form-data": { "schema": reference(schema) } });
         Self {
             body: Some(json!({ "required": true, "content": content })),
             ..self
@@ -131,7 +173,7 @@ impl Operation {
         responses.extend(
             errors
                 .into_iter()
-                .map(|(status, words)| (status, error(words, self.original))),
+                .map(|(status, words)| (status, error(words, self.errors_as))),
         );
         responses.sort_by_key(|(status, _)| *status);
         let responses: Map<String, Value> = responses
@@ -152,6 +194,7 @@ impl Operation {
             operation.insert("requestBody".to_owned(), body);
         }
         operation.insert("responses".to_owned(), responses.into());
+        operation.extend(self.servers.map(|servers| ("servers".to_owned(), servers)));
         operation.into()
     }
 }
@@ -161,9 +204,15 @@ pub(super) fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-fn error(words: &str, original: bool) -> Value {
-    let mut content = json!({ "application/json": { "schema": reference("Error") } });
-    if original && let Value::Object(content) = &mut content {
+fn error(words: &str, errors_as: Errors) -> Value {
+    let schema = match errors_as {
+        Errors::Own | Errors::OwnOrText => "Error",
+        Errors::Pipelines => "PipelinesError",
+    };
+    let mut content = json!({ "application/json": { "schema": reference(schema) } });
+    if errors_as == Errors::OwnOrText
+        && let Value::Object(content) = &mut content
+    {
         content.insert("text/plain".to_owned(), json!({ "schema": { "type": "string" } }));
     }
     json!({ "description": words, "content": content })
@@ -173,16 +222,37 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let names = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let describe = |name: &str| match (name, path.starts_with("/v1/runs")) {
-        ("id", true) => "Id of the run.",
-        ("id", false) => "Id of the workflow.",
-        ("version", _) => "Number of the version, from 1.",
-        _ => "Id of the step; an item of a for_each step is `id[3]`.",
-    };
     let schema = |name: &str| match name {
         "version" => json!({ "type": "integer", "minimum": 1 }),
         _ => json!({ "type": "string", "minLength": 1 }),
     };
-    let parameter = |name: &str| json!({ "name": name, "in": "path", "required": true, "description": describe(name), "schema": schema(name) });
+    let parameter = |name: &str| json!({ "name": name, "in": "path", "required": true, "description": describe(name, path), "schema": schema(name) });
     names.map(parameter).collect()
+}
+
+/// What a parameter of a path stands for: an id is one of what the path is about.
+fn describe(name: &str, path: &str) -> &'static str {
+    const IDS: [(&str, &str); 9] = [
+        ("/v1/runs", "Id of the run."),
+        ("/v1/workflows", "Id of the workflow."),
+        ("/api/services", "Id of the service."),
+        ("/api/tasks", "Id of the task."),
+        ("/api/pipelines", "Id of the pipeline: of a service, or of a task."),
+        ("/api/runs", "Id of the pipeline run, `prun_...`."),
+        ("/api/dlq", "Id of the dead letter, `dlq_...`, or of its task run."),
+        ("/api/upload", "Id of the upload, `tmp_...`."),
+        ("/api/callback", "The `runId` that the worker was told."),
+    ];
+    match name {
+        "version" => "Number of the version, from 1.",
+        "step" => "Id of the step; an item of a for_each step is `id[3]`.",
+        "path" => "Key of the object; its slashes may stay as they are.",
+        _ => {
+            let known = IDS.iter().find(|(root, _)| path.starts_with(root));
+            known.map_or(
+                "Id of the task run, `trun_...`, or of one of its attempts.",
+                |(_, words)| words,
+            )
+        }
+    }
 }

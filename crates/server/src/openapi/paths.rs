@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operation::Operation;
+use super::pipelines;
 use super::schemas::{RUN_STATUS, STEP_STATUS};
 
 const UNKNOWN_RUN: &str = "No such run.";
@@ -16,6 +17,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(control());
     all.extend(observe());
     all.push(nodes());
+    all.extend(pipelines::all());
     all
 }
 
@@ -159,7 +161,7 @@ fn templates() -> Vec<Operation> {
     ]
 }
 
-fn idempotent(operation: Operation) -> Operation {
+pub(super) fn idempotent(operation: Operation) -> Operation {
     let words = "A repeated request with the same key starts nothing twice and is answered with the same runs.";
     // No pattern: white space around a header's value is no part of it.
     let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255 });

@@ -16,6 +16,7 @@ pub(super) fn all() -> Map<String, Value> {
             all.extend(part);
         }
     }
+    all.extend(super::pipelines::schemas());
     all
 }
 
@@ -98,15 +99,15 @@ fn allow_nulls(schema: &mut Value) {
     }
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
-fn time() -> Value {
+pub(super) fn time() -> Value {
     json!({ "type": "string", "format": "date-time" })
 }
 
-fn count() -> Value {
+pub(super) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
@@ -114,7 +115,7 @@ fn optional_text() -> Value {
     json!({ "type": ["string", "null"], "maxLength": 16384 })
 }
 
-fn object(required: &[&str], properties: Value) -> Value {
+pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 

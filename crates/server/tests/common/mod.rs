@@ -143,6 +143,11 @@ impl Server {
         }
     }
 
+    /// What keeps the store there while no server is; nothing where it is a file.
+    pub fn database(&self) -> Option<Arc<Database>> {
+        self._database.clone()
+    }
+
     pub fn client(&self) -> Client {
         Client::new(&self.address)
     }

@@ -189,6 +189,7 @@ fn settings_of(top: &Object<'_>, found: &mut Findings) -> Settings {
         max_concurrency: top
             .whole("max_concurrency", 1, u64::from(u32::MAX), found)
             .map(|limit| limit as u32),
+        ..Settings::default()
     }
 }
 

@@ -116,6 +116,11 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
             "step.started",
             json!({ "step": step(n), "attempt": a, "until": time(close_by), "heartbeat_by": time(beat_by) }),
         ),
+        Event::AttemptAccepted { n, a, beat_by } => (
+            "step.accepted",
+            json!({ "step": step(n), "attempt": a, "heartbeat_by": time(beat_by) }),
+        ),
+        Event::StepReused { n, success } => ("step.reused", json!({ "step": step(n), "output": success.output })),
         Event::StepProgressed {
             n,
             a,

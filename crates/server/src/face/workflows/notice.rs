@@ -121,7 +121,10 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
                 code: None,
             }]
         }
-        Event::StepSucceeded { n, .. } | Event::WaitElapsed { n } | Event::ItemsCollected { n } => {
+        Event::StepSucceeded { n, .. }
+        | Event::StepReused { n, .. }
+        | Event::WaitElapsed { n }
+        | Event::ItemsCollected { n } => {
             vec![Notice::StepSucceeded { n: *n }]
         }
         Event::StepFailed { n, failure, .. } => {
@@ -155,6 +158,7 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
         Event::LogAppended { text } => vec![Notice::Said { text }],
         Event::StepEnqueued { .. }
         | Event::StepStarted { .. }
+        | Event::AttemptAccepted { .. }
         | Event::StepProgressed { .. }
         | Event::RetryDue { .. }
         | Event::WaitStarted { .. }

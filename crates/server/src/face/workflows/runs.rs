@@ -73,6 +73,7 @@ pub(super) async fn list(cx: Cx, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
     let filter = RunFilter {
         workflow: params.text("workflow_id")?.map(Into::into),
+        workflow_prefix: None,
         statuses: statuses(&params)?,
         created_from: params.time("created_from")?,
         created_before: params.time("created_before")?,

@@ -29,11 +29,7 @@ pub(super) fn key_of(
     let key = key.ok_or_else(wrong)?.to_owned();
     let mut hash = Sha256::new();
     content(&mut hash);
-    Ok(Some(Idempotency {
-        scope: scope.into(),
-        key,
-        request: hash.finalize().into(),
-    }))
+    Ok(Some(Idempotency::new(scope, key, hash.finalize().into())))
 }
 
 /// What an earlier request with this key started. Asked first, so that a repeated request is answered even where it

@@ -156,12 +156,11 @@ impl Order {
             }
         };
         Ok(StartRun {
-            namespace: Arc::clone(&cx.namespace),
             workflow: target.workflow,
             workflow_version: target.version,
-            plan: cx.under_policy(&target.plan)?,
             context: Arc::clone(&self.context),
             priority: self.priority,
+            ..StartRun::of(&cx.namespace, cx.under_policy(&target.plan)?)
         })
     }
 }

@@ -2,8 +2,10 @@
 
 use axum::extract::Path;
 use http::Uri;
+use quintet_core::machine::StepStatus;
 use quintet_core::state::RunState;
 use quintet_core::why::{Reason, why};
+use quintet_engine::{Obstacle, Registry};
 use serde_json::{Map, Value, json};
 
 use super::super::cx::Cx;
@@ -16,7 +18,7 @@ use super::steps::{find, number_cursor, numbered};
 /// `GET /v1/runs/{id}/steps/{step}/why`.
 pub(crate) async fn of_step(cx: Cx, Path((id, step)): Path<(String, String)>) -> Answer {
     let (state, n) = find(&cx, &id, &step).await?;
-    Ok(reply::json(&entry(&state, n)))
+    Ok(reply::json(&entry(cx.engine().registry(), &state, n)))
 }
 
 /// `GET /v1/runs/{id}/why`: every step that is not settled.
@@ -33,16 +35,53 @@ pub(crate) async fn of_run(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
     let open = |n: &u32| !state.nodes[*n as usize].status.is_settled();
     let (chosen, next_cursor) = numbered(state.nodes.len(), after, limit, open);
     Ok(reply::json(&Page {
-        items: chosen.into_iter().map(|n| entry(&state, n)).collect(),
+        items: chosen
+            .into_iter()
+            .map(|n| entry(cx.engine().registry(), &state, n))
+            .collect(),
         next_cursor,
     }))
 }
 
-fn entry(state: &RunState, n: u32) -> Value {
+fn entry(registry: &Registry, state: &RunState, n: u32) -> Value {
     let node = &state.nodes[n as usize];
     let spec = &state.plan.spec.steps[node.step as usize];
-    let reasons: Vec<Value> = reasons(state, n);
+    let reasons: Vec<Value> = match in_queue(registry, state, n) {
+        Some(reason) => vec![reason],
+        None => reasons(state, n),
+    };
     json!({ "step": state.name_of(n), "name": spec.name, "status": status::of_node(node), "reasons": reasons })
+}
+
+/// What keeps an enqueued step in its queue, where that is not the want of an executor.
+fn in_queue(registry: &Registry, state: &RunState, n: u32) -> Option<Value> {
+    let node = &state.nodes[n as usize];
+    if node.status != StepStatus::Enqueued {
+        return None;
+    }
+    let flow = registry.flow(&state.plan.spec.steps[node.step as usize].action)?;
+    let queue = state.plan.queue(node.step);
+    let (reason, limit, message) = match flow.obstacle(queue)? {
+        Obstacle::Unserved => ("no_worker", None, format!("no worker has registered {queue}")),
+        Obstacle::QueueFull { max } => {
+            let message = format!("{max} steps of {queue} are in progress, which is its limit");
+            ("queue_concurrency", Some(max), message)
+        }
+        Obstacle::Full { max } => {
+            let message = format!("{max} steps are in progress, which is the limit of all workers together");
+            ("concurrency", Some(max), message)
+        }
+        Obstacle::Shut => {
+            let message = "the server hands nothing out by itself: call POST /api/process".to_owned();
+            ("serverless", None, message)
+        }
+    };
+    let since = node.ready_at.map(rfc3339);
+    let mut said = json!({ "reason": reason, "text": message, "queue": &**queue, "since": since });
+    if let (Some(limit), Some(fields)) = (limit, said.as_object_mut()) {
+        fields.insert("limit".to_owned(), limit.into());
+    }
+    Some(said)
 }
 
 /// The reasons of one step run.
