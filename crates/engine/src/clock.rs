@@ -103,31 +103,76 @@ impl Clock for StoreClock {
 #[derive(Debug)]
 pub struct TimeOrderedIds<C> {
     clock: C,
-    random: u64,
+    random: Source,
     last: u128,
 }
 
+/// Where the part of an id comes from that is not time.
+enum Source {
+    /// The operating system, a block at a time: from the ids that somebody has seen, others cannot be computed.
+    System { block: Box<[u8; BLOCK]>, used: usize },
+    /// A seed, for what must happen again in the same way.
+    Seed(u64),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What comes next is nobody's business.
+        f.write_str("Source")
+    }
+}
+
+/// Bytes asked of the operating system at a time.
+const BLOCK: usize = 4096;
+
+impl Source {
+    fn next(&mut self) -> u64 {
+        match self {
+            Self::System { block, used } => {
+                if *used == BLOCK {
+                    getrandom::fill(&mut block[..]).expect("the operating system gives randomness");
+                    *used = 0;
+                }
+                let bytes = block[*used..*used + 8].try_into();
+                *used += 8;
+                u64::from_ne_bytes(bytes.unwrap_or_default())
+            }
+            Self::Seed(state) => {
+                *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut mixed = *state;
+                mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                mixed ^ (mixed >> 31)
+            }
+        }
+    }
+}
+
 impl<C: Clock> TimeOrderedIds<C> {
-    /// Ids seeded with the operating system's randomness.
+    /// Ids of the operating system's randomness.
     pub fn new(clock: C) -> Self {
-        Self::seeded(clock, random_u64())
+        let source = Source::System {
+            block: Box::new([0; BLOCK]),
+            used: BLOCK,
+        };
+        Self {
+            clock,
+            random: source,
+            last: 0,
+        }
     }
 
     /// Ids that follow from a seed.
     pub fn seeded(clock: C, seed: u64) -> Self {
         Self {
             clock,
-            random: seed,
+            random: Source::Seed(seed),
             last: 0,
         }
     }
 
     fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.random.next()
     }
 }
 
@@ -192,5 +237,13 @@ mod tests {
         assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
         let low: std::collections::HashSet<u16> = drawn.iter().map(|bits| *bits as u16).collect();
         assert!(low.len() > 5_000, "retry jitter draws from the low bits: {}", low.len());
+    }
+
+    #[test]
+    fn the_systems_randomness_is_used_once() {
+        let mut ids = TimeOrderedIds::new(Still);
+        let drawn: Vec<u64> = (0..3 * BLOCK / 8).map(|_| ids.random()).collect();
+        let different: std::collections::HashSet<&u64> = drawn.iter().collect();
+        assert_eq!(different.len(), drawn.len());
     }
 }

@@ -46,7 +46,7 @@ fn every_class_of_request_is_open_to_exactly_the_keys_that_may() {
     let keys = keys(&folder);
     let server = Server::start(folder.path());
     // What a permitted request is answered; the others are 403.
-    let matrix: [(&str, &str, &str, &[&str], u16); 9] = [
+    let matrix: [(&str, &str, &str, &[&str], u16); 14] = [
         (
             "GET",
             "/v1/workflows",
@@ -68,6 +68,23 @@ fn every_class_of_request_is_open_to_exactly_the_keys_that_may() {
         ("POST", "/v1/runs", "{}", &["operator", "admin"], 400),
         ("POST", "/v1/runs/run_x/cancel", "", &["operator", "admin"], 400),
         ("DELETE", "/v1/runs/run_x", "", &["admin"], 404),
+        ("GET", "/api/dlq", "", &["viewer", "operator", "author", "admin"], 200),
+        ("POST", "/api/pipelines/p/trigger", "{}", &["operator", "admin"], 404),
+        (
+            "POST",
+            "/api/pipelines/p/dry-run",
+            "{}",
+            &["viewer", "operator", "author", "admin"],
+            404,
+        ),
+        ("POST", "/api/dlq/purge", "{}", &["admin"], 200),
+        (
+            "GET",
+            "/api/storage/no/such",
+            "",
+            &["viewer", "operator", "author", "admin"],
+            404,
+        ),
     ];
     for (method, path, body, may, status) in matrix {
         for (name, key) in keys.iter().filter(|(name, _)| *name != "stranger") {
@@ -84,6 +101,31 @@ fn every_class_of_request_is_open_to_exactly_the_keys_that_may() {
     for path in ["/health", "/healthz", "/health/live", "/health/ready", "/readyz"] {
         assert_eq!(server.get(path).status, 200, "{path} needs no key");
     }
+    server.stop();
+}
+
+#[test]
+fn a_key_of_another_namespace_finds_no_pipelines_and_workers_need_one_that_may_operate() {
+    let folder = folder();
+    let keys = keys(&folder);
+    let server = Server::start(folder.path());
+    let key = |wanted: &str| {
+        let found = keys.iter().find(|(name, _)| *name == wanted);
+        bearer(&found.expect("a key").1)
+    };
+    for (method, path) in [
+        ("GET", "/api/services"),
+        ("POST", "/api/register"),
+        ("POST", "/api/heartbeat"),
+    ] {
+        let answer = server.send(method, path, &[("authorization", &key("stranger"))], "{}");
+        assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
+    }
+    for (name, status) in [("viewer", 401), ("author", 401), ("operator", 400), ("admin", 400)] {
+        let answer = server.send("POST", "/api/heartbeat", &[("authorization", &key(name))], "{}");
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+    }
+    assert_eq!(server.post("/api/register", "{}").status, 401);
     server.stop();
 }
 

@@ -25,7 +25,7 @@ use super::retry_after::retry_after_ms;
 use super::{Guard, Policy, Refusal, redirect};
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-const IDLE_PER_HOST: usize = 64;
+const IDLE_PER_HOST: usize = 512;
 const MAX_REDIRECTS: usize = 10;
 
 /// How much of the body of a failed answer (status 400 and above) is read.

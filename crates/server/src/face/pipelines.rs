@@ -45,9 +45,16 @@ mod zod_error;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 
+use http::StatusCode;
+
 use crate::app::App;
+use crate::http::Caller;
+use reply::Refusal;
 
 pub use state::OpenError;
 pub use state::Pipelines;
@@ -59,11 +66,23 @@ macro_rules! routes {
         /// Method and path of everything that this face serves.
         pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
 
-        /// Everything that this face serves.
-        pub fn router() -> Router<Arc<App>> {
+        fn routed() -> Router<Arc<App>> {
             Router::new()$(.route($path, $method($handler)))*
         }
     };
+}
+
+/// Everything that this face serves.
+pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
+    routed().route_layer(from_fn_with_state(Arc::clone(app), own_namespace))
+}
+
+/// Pipelines belong to one namespace: to a key of another one there are none.
+async fn own_namespace(State(app): State<Arc<App>>, caller: Caller, request: Request, next: Next) -> Response {
+    if caller.is_of_another(&app.pipelines.namespace) {
+        return Refusal::new(StatusCode::NOT_FOUND, "Not found").into_response();
+    }
+    next.run(request).await
 }
 
 routes! {

@@ -7,6 +7,9 @@ use crate::config::Permission;
 /// A file, and the form around it.
 const UPLOAD_BYTES: usize = crate::face::pipelines::MAX_UPLOAD_BYTES + (64 << 10);
 
+/// What clients of the pipelines face may send.
+const API_BYTES: usize = 10 << 20;
+
 /// What a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -79,6 +82,7 @@ fn is_of_workers(path: &str) -> bool {
 pub(crate) fn body_limit(path: &str, usual: usize) -> usize {
     match path {
         "/api/upload/temp" => usual.max(UPLOAD_BYTES),
+        _ if below(path, "/api") => usual.max(API_BYTES),
         _ => usual,
     }
 }

@@ -54,6 +54,11 @@ impl Caller {
         }
     }
 
+    /// Whether it showed a key of another namespace than this one.
+    pub fn is_of_another(&self, namespace: &str) -> bool {
+        self.permissions != Permissions(0) && !self.is_anonymous() && *self.namespace != *namespace
+    }
+
     /// Whether nobody needs a key here.
     pub fn is_anonymous(&self) -> bool {
         Arc::ptr_eq(&self.name, &Self::anonymous().name)

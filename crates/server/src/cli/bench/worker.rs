@@ -28,7 +28,7 @@ pub(super) const TASK: &str = "bench";
 /// What is printed when it has registered.
 pub(super) const READY: &str = "ready";
 /// Callbacks under way.
-const CALLBACKS: usize = 128;
+const CALLBACKS: usize = 512;
 /// What is answered to a dispatch.
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 

@@ -10,13 +10,14 @@ use quintet_core::outcome::{Failure, Past, Work};
 use quintet_engine::clock::Clock;
 use quintet_executors::push::{DISPATCH_FAILED, Desk, Order, Presence};
 use quintet_executors::storage::{Backends, Bucket, Durability, Key, TokenMint};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::contacts::{Contacts, Dispatched};
 use super::directory::Directory;
 use super::labels::Labels;
 use super::public_id::{AttemptId, PipelineRunId};
 use super::reply::iso;
+use super::view::upstream_refs;
 
 /// Media type of inputs.
 const JSON: &str = "application/json";
@@ -140,7 +141,8 @@ impl Desk for Workers {
             "codeHash": task.entry.code_hash,
             "storageToken": &*token,
             "inputPath": labels.input_path,
-            "upstreamRefs": upstream(work),
+            // Of assets with the same key the nearest counts.
+            "upstreamRefs": upstream_refs(work.upstream.iter().map(|(task, output)| (task.as_str(), &**output))),
             "previousAttempts": work.past.iter().map(previous).collect::<Vec<Value>>(),
             "heartbeatIntervalMs": task.entry.heartbeat_interval_ms,
         });
@@ -157,21 +159,6 @@ impl Desk for Workers {
             body: Bytes::from(body.to_string()),
         })
     }
-}
-
-/// Where the results of the tasks before lie, the farthest first: of assets with the same key the nearest counts.
-fn upstream(work: &Work) -> Value {
-    let mut refs = Map::new();
-    for (task, output) in &work.upstream {
-        let mut entry = Map::new();
-        for field in ["outputPath", "assets"] {
-            if let Some(value) = output.get(field).filter(|value| !value.is_null()) {
-                entry.insert(field.to_owned(), value.clone());
-            }
-        }
-        refs.insert(task.clone(), Value::Object(entry));
-    }
-    Value::Object(refs)
 }
 
 /// An attempt that failed, as those after it are told.

@@ -9,7 +9,7 @@ use quintet_engine::clock::Clock;
 use quintet_engine::{Engine, Gate, tasks};
 use quintet_executors::egress::Client;
 use quintet_executors::push::{ACTION, Push};
-use quintet_executors::storage::{Backends, SystemRandomness, TokenCipher, TokenMint};
+use quintet_executors::storage::{Backends, Provider, SystemRandomness, TokenCipher, TokenMint};
 use quintet_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,9 @@ use super::maintenance::Switch;
 use super::plan::PlanRules;
 use super::reply::Refusal;
 use crate::config::{Config, ConfigError, Mode, Pipelines as Settings};
+
+/// The workers' SDK uses so many bytes of the secret, and repeats a shorter one.
+const SECRET_BYTES: usize = 32;
 
 /// The face's state.
 pub struct Pipelines {
@@ -65,10 +68,22 @@ impl LazyAssets {
             .storage(&self.data_dir)
             .map_err(|error| error.to_string())?;
         let storage = Backends::open(set).map_err(|error| error.to_string())?;
+        if storage.default_bucket().backend().provider == Provider::Gcs {
+            tracing::warn!(
+                "the worker SDK cannot use the provider gcs, and says nothing when it meets it: give the bucket's \
+                 S3-compatible endpoint as aws-s3 or minio instead"
+            );
+        }
         let secret = self
             .settings
             .shared_secret(&self.data_dir)
             .map_err(|error| error.to_string())?;
+        if secret.len() < SECRET_BYTES {
+            tracing::warn!(
+                "the secret of the pipelines has fewer than {SECRET_BYTES} characters: whoever sees a token could guess it, \
+                 and has the storage then (`pipelines.secret_key`)"
+            );
+        }
         let cipher = TokenCipher::new(self.settings.token_format, &secret, Arc::new(SystemRandomness));
         let cipher = cipher.map_err(|error| error.to_string())?;
         Ok(Assets::new(storage, TokenMint::new(cipher)))

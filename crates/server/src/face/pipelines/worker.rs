@@ -4,6 +4,7 @@
 //! the beginning of the path; what they say is stored before they are answered; and where the store is away for a moment
 //! they are made to wait, because what is not taken now is lost.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,17 +138,27 @@ impl Pipelines {
     fn reachable(&self, registration: &Registration, peer: PeerAddress) -> Result<Url, Refusal> {
         let wrong = |reason: String| Refusal::bad("Registration failed").because(format!("baseUrl: {reason}"));
         let own = self.settings.worker_urls.get(&registration.service_id);
-        let mut url = Url::parse(own.unwrap_or(&registration.base_url)).map_err(|error| wrong(error.to_string()))?;
-        if own.is_none()
-            && is_loopback(&url)
-            && let Some(peer) = peer.0.filter(|peer| !peer.is_loopback())
-        {
-            url.set_ip_host(peer).map_err(|()| wrong("has no host".to_owned()))?;
-        }
+        let url = Url::parse(own.unwrap_or(&registration.base_url)).map_err(|error| wrong(error.to_string()))?;
+        let url = if own.is_none() {
+            seen_from_here(url, peer.0)
+        } else {
+            url
+        };
         let admitted = self.client.guard().admit_url(&url);
         admitted.map_err(|refusal| wrong(refusal.to_string()))?;
         Ok(url)
     }
+}
+
+/// What a worker on another machine calls localhost is that machine.
+fn seen_from_here(mut url: Url, peer: Option<IpAddr>) -> Url {
+    if let Some(peer) = peer.filter(|peer| !peer.is_loopback())
+        && is_loopback(&url)
+        && url.set_ip_host(peer).is_err()
+    {
+        tracing::debug!(url = %url, "a url that has no host");
+    }
+    url
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -342,7 +353,7 @@ impl Callback {
             return Err(found);
         };
         let is_success = fields.choice("status", &[("success", true), ("failed", false)], &mut found);
-        if is_success.is_none() && !fields.has("status") {
+        if is_success.is_none() && fields.get("status").is_none() {
             found.add(&fields.at("status"), "Required");
         }
         let mut output = Map::new();
@@ -407,4 +418,39 @@ fn read_assets(fields: &Fields<'_>, found: &mut Findings) -> Option<Value> {
         asset.choice("type", &[("json", ()), ("text", ()), ("binary", ())], found);
     }
     Some(Value::Object(assets.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_of_a_worker_elsewhere_is_the_machine_it_registers_from() {
+        let seen = |url: &str, peer: &str| {
+            let url = Url::parse(url).expect("a url");
+            seen_from_here(url, peer.parse().ok()).to_string()
+        };
+        for url in [
+            "http://localhost:7000/base",
+            "http://127.0.0.1:7000/base",
+            "http://0.0.0.0:7000/base",
+        ] {
+            assert_eq!(seen(url, "10.1.2.3"), "http://10.1.2.3:7000/base");
+            assert_eq!(seen(url, "fd00::7"), "http://[fd00::7]:7000/base");
+            assert_eq!(seen(url, "127.0.0.1"), url);
+            assert_eq!(seen(url, "::1"), url);
+        }
+        assert_eq!(
+            seen("http://worker.internal:7000/", "10.1.2.3"),
+            "http://worker.internal:7000/"
+        );
+    }
+
+    #[test]
+    fn tokens_are_the_same_only_as_a_whole() {
+        assert!(is_same("token", "token"));
+        for shown in ["", "toke", "tokens", "Token"] {
+            assert!(!is_same("token", shown), "{shown}");
+        }
+    }
 }

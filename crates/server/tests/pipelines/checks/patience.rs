@@ -291,6 +291,31 @@ fn check_13_a_dead_letter_is_retried_once_with_the_new_code_and_its_pipeline_goe
 }
 
 #[test]
+fn all_dead_letters_of_a_task_are_retried_at_once_and_those_of_others_are_not() {
+    let house = House::start();
+    let tasks = |does: Value| json!({ "bad": { "does": [does], "retries": 0 }, "other": { "does": [{ "fail": {} }], "retries": 0 } });
+    let broken = house.worker("pair", &tasks(json!({ "fail": {} })));
+    let failed: Vec<_> = ["bad", "bad", "bad", "other"]
+        .map(|task| house.queue(task, &json!({})))
+        .into();
+    for run in &failed {
+        house.task_when(run, "failed");
+    }
+    drop(broken);
+    let _mended = house.worker("pair", &tasks(json!({ "output": 1 })));
+    let retried = house.send("/api/dlq/retry-all", &json!({ "taskId": "bad" }));
+    assert_eq!(
+        (&retried["retried"], list(&retried, "results").len()),
+        (&json!(3), 3),
+        "{retried}"
+    );
+    for run in &failed[..3] {
+        house.task_when(run, "completed");
+    }
+    assert_eq!(house.dead_letter()["taskId"], "other");
+}
+
+#[test]
 fn check_13_purging_removes_the_dead_letters_that_are_old_enough() {
     let house = House::start();
     let _worker = house.worker("job", &json!({ "job": { "does": [{ "fail": {} }], "retries": 0 } }));

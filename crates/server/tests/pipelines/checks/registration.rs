@@ -6,12 +6,15 @@ use super::pipelines::{House, SECRET, Worker, list, names, text};
 
 /// Registers by hand, as another version of a worker that is there would.
 fn register(house: &House, service: &str, version: &str, tasks: &[&str]) -> Value {
+    house.send("/api/register", &body_of(service, version, tasks))
+}
+
+fn body_of(service: &str, version: &str, tasks: &[&str]) -> Value {
     let tasks: Vec<_> = tasks
         .iter()
         .map(|id| json!({ "id": id, "codeHash": "0123456789abcdef" }))
         .collect();
-    let body = json!({ "serviceId": service, "version": version, "baseUrl": "http://localhost:34999", "tasks": tasks });
-    house.send("/api/register", &body)
+    json!({ "serviceId": service, "version": version, "baseUrl": "http://localhost:34999", "tasks": tasks })
 }
 
 #[test]
@@ -190,4 +193,19 @@ fn check_23_a_new_version_without_a_task_cancels_its_pending_runs_and_the_same_v
     let cancelled = house.task_when(&pending, "cancelled");
     assert_eq!(text(&cancelled, "error"), "Task type removed in version 2.0.0");
     assert_eq!(house.task_run(&running)["status"], "running");
+}
+
+#[test]
+fn a_service_that_is_removed_sets_its_tasks_free() {
+    let house = House::start();
+    register(&house, "first", "1.0.0", &["job"]);
+    let taken = house.post("/api/register", &body_of("second", "1.0.0", &["job"]));
+    assert_eq!(taken.status, 409, "{}", taken.text());
+    assert_eq!(house.server().delete("/api/services/first").status, 200);
+    assert_eq!(house.server().delete("/api/services/first").status, 404);
+    assert_eq!(house.get("/api/services/first").status, 404);
+    let unknown = house.post("/api/queue/task", &json!({ "taskId": "job" }));
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    register(&house, "second", "1.0.0", &["job"]);
+    assert_eq!(list(&house.read("/api/services/second/tasks"), "tasks").len(), 1);
 }
