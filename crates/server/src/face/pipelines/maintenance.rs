@@ -10,7 +10,7 @@ use http::StatusCode;
 use quintet_core::machine::StepStatus;
 use quintet_core::time::Time;
 use quintet_executors::push::ACTION;
-use quintet_store::{RecordWrite, Store, StoreError};
+use quintet_store::{RecordWrite, StepFilter, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,6 +20,8 @@ use crate::app::App;
 
 const KIND: &str = "pipelines.state";
 const ID: &str = "maintenance";
+/// States in which a step is still to be done.
+const UNSETTLED: [StepStatus; 3] = [StepStatus::Pending, StepStatus::Enqueued, StepStatus::WaitingForRetry];
 /// How old a count may be that is shown.
 const RECENT_MS: u64 = 500;
 /// Times that a change is tried while others change it too.
@@ -133,18 +135,22 @@ impl Switch {
 }
 
 impl Pipelines {
-    /// What there is to do.
+    /// What there is to do. Only what is not settled is counted: that is never much, however long the server has run.
     pub(super) async fn load(&self) -> Result<Load, StoreError> {
-        let counts = self.store.step_counts(&self.namespace, ACTION).await?;
-        let mut load = Load::default();
-        for (status, count) in counts.by_status {
-            match status {
-                StepStatus::InProgress => load.running += count,
-                status if !status.is_settled() => load.pending += count,
-                _ => {}
-            }
-        }
-        Ok(load)
+        let (running, pending) = (vec![StepStatus::InProgress], UNSETTLED.to_vec());
+        Ok(Load {
+            pending: self.count(pending).await?,
+            running: self.count(running).await?,
+        })
+    }
+
+    async fn count(&self, statuses: Vec<StepStatus>) -> Result<u64, StoreError> {
+        let filter = StepFilter {
+            action: Some(ACTION.into()),
+            statuses,
+            ..StepFilter::default()
+        };
+        Ok(self.store.steps(&self.namespace, &filter, 0, 0).await?.total)
     }
 
     /// What there was to do a moment ago: probes come often, and counting is not free.

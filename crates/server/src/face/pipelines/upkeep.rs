@@ -119,3 +119,74 @@ async fn probe(pipelines: &Pipelines) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use quintet_core::event::Meta;
+    use quintet_core::id::RunId;
+    use quintet_engine::clock::Clock;
+    use quintet_store::{Commit, DeadLetter, LetterFilter, Unit, UnitResult};
+
+    use super::*;
+    use crate::app::{App, OpenOptions};
+    use crate::config::Config;
+
+    const START: Time = Time(1_700_000_000_000_000);
+
+    struct Set(AtomicI64);
+
+    impl Clock for Set {
+        fn now(&self) -> Time {
+            Time(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            run: RunId::from_bits(7),
+            node: 0,
+            attempt: 1,
+            namespace: "default".into(),
+            workflow: "task:a".into(),
+            step: "a".into(),
+            queue: "a".into(),
+            body: "{}".to_owned(),
+            failed_at: START,
+            retried_at: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn dead_letters_go_when_they_were_kept_as_long_as_the_settings_say() {
+        let clock = Arc::new(Set(AtomicI64::new(START.0)));
+        let settings = "store:\n  url: 'memory:'\npipelines:\n  dlq_retention_days: 3\n";
+        let options = OpenOptions {
+            clock: Some(Arc::clone(&clock) as Arc<dyn Clock>),
+            ..OpenOptions::default()
+        };
+        let app = App::open(Config::parse(settings).expect("settings"), options)
+            .await
+            .expect("open");
+        let store = app.engine.store();
+        let unit = Unit {
+            letters: vec![letter()],
+            ..Unit::default()
+        };
+        let meta = Meta { at: START, owner: 1 };
+        let commit = Commit {
+            meta,
+            units: vec![unit],
+        };
+        assert_eq!(store.commit(commit).await.expect("stored"), [UnitResult::Applied]);
+        for (days, left) in [(2, 1), (4, 0)] {
+            clock.0.store(START.plus_ms(days * DAY_MS).0, Ordering::Relaxed);
+            round(&app.pipelines, &app.engine, &mut Rounds::default()).await;
+            let page = store.letters("default", &LetterFilter::default(), 0, 10).await;
+            assert_eq!(page.expect("letters").total, left, "after {days} days");
+        }
+        app.shutdown().await;
+    }
+}

@@ -209,3 +209,15 @@ fn a_service_that_is_removed_sets_its_tasks_free() {
     register(&house, "second", "1.0.0", &["job"]);
     assert_eq!(list(&house.read("/api/services/second/tasks"), "tasks").len(), 1);
 }
+
+#[test]
+fn what_a_task_does_not_say_itself_the_servers_settings_say() {
+    let house = House::with(&[("MAX_RETRY_DELAY_MS", "5000")]);
+    register(&house, "plain", "1.0.0", &["job"]);
+    let task = list(&house.read("/api/services/plain/tasks"), "tasks")[0].clone();
+    assert_eq!(
+        (&task["maxRetryDelayMs"], &task["retries"], &task["priority"]),
+        (&json!(5000), &json!(3), &json!(100)),
+        "{task}"
+    );
+}
