@@ -175,7 +175,8 @@ fn a_worker_whose_connections_break_for_a_while_costs_no_attempt() {
     let worker = house.hire(&json!({ "serviceId": "job", "tasks": tasks, "port": port, "baseUrl": base }));
     between.set(Mode::Reset);
     let run = house.queue("job", &json!({}));
-    assert!(between.wait_until(Duration::from_secs(30), |seen| seen.accepted >= 2));
+    let is_tried_again = between.wait_until(Duration::from_secs(30), |seen| seen.accepted >= 2);
+    assert!(is_tried_again, "{:?}: {}", between.counters(), house.task_run(&run));
     between.heal();
     let done = house.task_when(&run, "completed");
     assert_eq!((&done["attempt"], worker.all("dispatch").len()), (&json!(1), 1));

@@ -12,8 +12,8 @@ use quintet_executors::push::{DISPATCH_FAILED, Desk, Order, Presence};
 use quintet_executors::storage::{Backends, Bucket, Durability, Key, TokenMint};
 use serde_json::{Value, json};
 
-use super::contacts::{Contacts, Dispatched};
-use super::directory::Directory;
+use super::contacts::{Contacts, Dispatched, Liveness};
+use super::directory::{Directory, Picture};
 use super::labels::Labels;
 use super::public_id::{AttemptId, PipelineRunId};
 use super::reply::iso;
@@ -104,6 +104,25 @@ pub(super) struct Workers {
     pub dispatched: Arc<Dispatched>,
 }
 
+impl Workers {
+    /// What is registered; looked at anew if the worker did not answer last: it may have come back at another address, by
+    /// way of another node.
+    async fn picture_for(&self, task: &str) -> Arc<Picture> {
+        let picture = self.directory.picture();
+        let is_away = picture.worker(task).is_none_or(|(service, _)| {
+            let (liveness, _) = self.contacts.of(&service.id, self.clock.now());
+            liveness == Liveness::Disconnected
+        });
+        if !is_away || !self.directory.is_shared() {
+            return picture;
+        }
+        if let Err(error) = self.directory.refresh().await {
+            tracing::debug!(error = %error, "what is registered cannot be read now");
+        }
+        self.directory.picture()
+    }
+}
+
 #[async_trait]
 impl Desk for Workers {
     fn note(&self, work: &Work, presence: Presence) {
@@ -116,7 +135,7 @@ impl Desk for Workers {
     }
 
     async fn order(&self, work: &Work) -> Result<Order, Failure> {
-        let picture = self.directory.picture();
+        let picture = self.picture_for(&work.queue).await;
         let Some((service, task)) = picture.worker(&work.queue) else {
             let message = format!("no service has registered the task '{}'", work.queue);
             return Err(Failure::new(DISPATCH_FAILED, message));

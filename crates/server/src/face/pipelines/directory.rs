@@ -191,6 +191,11 @@ impl Directory {
         Arc::clone(&self.picture.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether other nodes register services too.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     /// Reads everything again; says whether anything had changed.
     pub async fn refresh(&self) -> Result<bool, StoreError> {
         let picture = self.read().await?;

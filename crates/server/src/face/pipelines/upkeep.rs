@@ -12,6 +12,9 @@ use quintet_store::StoreError;
 use super::contacts::Liveness;
 use super::state::Pipelines;
 
+/// Between two looks at what other nodes have registered, and at whether they have asked for maintenance. Who needs to know
+/// sooner looks at once: a request for an id that is not known, and a delivery to a worker that does not answer.
+const CATCH_UP_MS: u64 = 5_000;
 /// Between two looks at what is too old.
 const SWEEP_MS: u64 = 3_600_000;
 /// Between two looks at uploads that nobody has claimed.
@@ -29,6 +32,7 @@ pub(super) struct Rounds {
     swept_at: Option<Time>,
     probed_at: Option<Time>,
     looked_at: Option<Time>,
+    caught_up_at: Option<Time>,
     is_failing: bool,
 }
 
@@ -51,9 +55,10 @@ pub(super) async fn round(pipelines: &Pipelines, engine: &Engine, rounds: &mut R
 async fn try_round(pipelines: &Pipelines, engine: &Engine, rounds: &mut Rounds) -> Result<(), StoreError> {
     let now = pipelines.clock.now();
     let is_due = |last: Option<Time>, every_ms| last.is_none_or(|last| now.ms_since(last) >= every_ms);
-    if pipelines.store.is_shared() {
+    if pipelines.store.is_shared() && is_due(rounds.caught_up_at, CATCH_UP_MS) {
         pipelines.catch_up(engine).await?;
         pipelines.switch.refresh().await?;
+        rounds.caught_up_at = Some(now);
     }
     pipelines.settle_down().await?;
     if is_due(rounds.swept_at, SWEEP_MS) {
