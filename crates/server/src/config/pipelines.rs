@@ -52,7 +52,8 @@ section! {
         pub mode: Mode = Mode::Standalone,
         /// Tasks that run at a time, over all nodes; 0 is no limit. Default: 10. `MAX_CONCURRENCY` sets it too.
         pub max_concurrency: u32 = 10,
-        /// Milliseconds after which the server looks for due tasks that nobody told it of. Default: 1000.
+        /// Milliseconds between two rounds of upkeep: maintenance that can begin, objects and letters that were kept long
+        /// enough, services that are silent. Due tasks do not wait for it: they are handed out at once. Default: 1000.
         /// `POLL_INTERVAL_MS` sets it too.
         pub poll_interval_ms: u64 = 1_000,
         /// Days after which what failed for good is removed from the dead letter queue, retried or not. Default: 30.
