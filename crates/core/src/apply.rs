@@ -68,6 +68,10 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
             state.paused = None;
             Ok(())
         }
+        Event::RunDue => {
+            control::due(state, meta);
+            Ok(())
+        }
         Event::StepEnqueued { n, by } => {
             move_step(state, *n, &[StepTrigger::Enqueue])?;
             state.edit(*n, |node| node.timer = *by);
@@ -120,6 +124,7 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
             state.edit(*n, |node| {
                 node.failure = Some(Arc::clone(failure));
                 node.tries += 1;
+                node.spent_ms += at.ms_since(node.started_at.unwrap_or(meta.at));
                 node.timer = Some(*at);
                 remember(node, meta, failure);
             });

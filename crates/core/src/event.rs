@@ -44,6 +44,9 @@ pub struct Created {
     /// `priority` goes before the steps' own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub priority_is_for_all: bool,
+    /// Nothing starts before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
 }
 
 /// Why a step was skipped.
@@ -76,6 +79,8 @@ pub enum Event {
     RunPaused { by: Option<String>, reason: Option<String> },
     /// The hold was lifted.
     RunResumed { by: Option<String> },
+    /// The time has come before which nothing was to start.
+    RunDue,
     /// The step may be taken by any executor of its action.
     StepEnqueued {
         n: u32,

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod command;
+pub mod cron;
 pub mod effect;
 pub mod event;
 pub mod expr;

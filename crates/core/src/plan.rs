@@ -226,6 +226,9 @@ pub struct Timeouts {
     /// One attempt, from hand-out to answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_ms: Option<u64>,
+    /// All attempts together, with the pauses between them: from the first hand-out on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<u64>,
     /// Between two signs of life of an attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u64>,

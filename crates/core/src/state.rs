@@ -5,6 +5,7 @@
 //! what it touches and never the size of the graph.
 
 mod node;
+mod work;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::time::Time;
 
 /// Timer index of the whole run's timeout.
 pub(crate) const RUN_TIMER: u32 = u32::MAX;
+/// Timer index of the time before which nothing starts.
+pub(crate) const DUE_TIMER: u32 = u32::MAX - 1;
 
 /// The state of one run.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct RunState {
     pub context: Arc<Value>,
     /// Step runs: one for each step of the plan at the step's index, then the items of `for_each` steps.
     pub nodes: Vec<Node>,
+    /// Nothing starts before this time; absent once it has come.
+    pub held_until: Option<Time>,
     /// Who holds the run and why, while it is paused.
     pub paused: Option<Note>,
     /// Who called it off and why.
@@ -95,6 +100,7 @@ impl RunState {
             finished_at: None,
             context: Arc::clone(&created.context),
             nodes,
+            held_until: created.not_before.filter(|at| *at > meta.at),
             paused: None,
             cancelled: None,
             resolved: None,
@@ -107,7 +113,11 @@ impl RunState {
             plan,
         };
         if let Some(limit_ms) = state.plan.spec.settings.timeout_ms {
-            state.timers.insert((meta.at.plus_ms(limit_ms), RUN_TIMER));
+            let begins = state.held_until.unwrap_or(meta.at);
+            state.timers.insert((begins.plus_ms(limit_ms), RUN_TIMER));
+        }
+        if let Some(at) = state.held_until {
+            state.timers.insert((at, DUE_TIMER));
         }
         let roots = state.plan.clone();
         for &root in &roots.roots {
@@ -178,7 +188,11 @@ impl RunState {
 
     /// Whether nothing new may start.
     pub(crate) fn is_halted(&self) -> bool {
-        self.status.is_terminal() || self.paused.is_some() || self.stopped || self.is_tripped()
+        self.status.is_terminal()
+            || self.held_until.is_some()
+            || self.paused.is_some()
+            || self.stopped
+            || self.is_tripped()
     }
 
     /// The step run of a name: a step's key, or `key[3]` for an item.

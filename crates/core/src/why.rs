@@ -21,6 +21,8 @@ pub enum Reason {
         comment: Option<String>,
         since: Time,
     },
+    /// Nothing of the run starts before a time.
+    NotBefore { at: Time },
     /// A failed step keeps everything else from starting.
     StoppedByFailure { step: String, error: String },
     /// A predecessor has not ended.
@@ -119,6 +121,9 @@ fn holds_of_run(state: &RunState) -> Vec<Reason> {
             comment: note.reason.clone(),
             since: note.at,
         });
+    }
+    if let Some(at) = state.held_until {
+        reasons.push(Reason::NotBefore { at });
     }
     if state.is_tripped()
         && let Some((failed, failure)) = state.first_failure()

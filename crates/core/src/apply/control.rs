@@ -9,7 +9,7 @@ use crate::event::Meta;
 use crate::machine::{RunStatus, RunTrigger, StepTrigger};
 use crate::outcome::{Failure, Success};
 use crate::plan::StepKind;
-use crate::state::{Approval, Hold, Note, RunState};
+use crate::state::{Approval, DUE_TIMER, Hold, Note, RunState};
 
 pub(super) fn moved(state: &mut RunState, meta: Meta, to: RunStatus) -> Result<(), IllegalEvent> {
     walk_run(state, meta, to)
@@ -80,7 +80,18 @@ fn call_off(state: &mut RunState, meta: Meta) -> Result<(), IllegalEvent> {
     }
     state.agenda.clear();
     state.timers.clear();
+    state.held_until = None;
     Ok(())
+}
+
+/// The time has come from which on steps may start.
+pub(super) fn due(state: &mut RunState, meta: Meta) {
+    if let Some(at) = state.held_until.take() {
+        state.timers.remove(&(at, DUE_TIMER));
+    }
+    for n in state.agenda.clone() {
+        state.nodes[n as usize].ready_at = Some(meta.at);
+    }
 }
 
 pub(super) fn approved(

@@ -63,6 +63,7 @@ fn take_back(state: &mut RunState, n: u32) -> Result<(), IllegalEvent> {
         node.verdict = if goes_on { Verdict::Start } else { Verdict::Undecided };
         node.tries = 0;
         node.lost = 0;
+        node.spent_ms = 0;
         node.timer = None;
         node.ended_at = None;
         node.progress = None;

@@ -37,6 +37,9 @@ pub struct Node {
     pub tries: u32,
     /// Attempts lost since the last reset.
     pub lost: u32,
+    /// Milliseconds that attempts since the last reset have taken, with the pauses between them; what was lost, and
+    /// waiting for an executor, does not count.
+    pub spent_ms: u64,
     /// Process that holds the attempt under way, or [`OUTSIDE`].
     pub owner: u64,
     /// Predecessors not settled.
@@ -179,6 +182,7 @@ impl Node {
             attempt: 0,
             tries: 0,
             lost: 0,
+            spent_ms: 0,
             owner: 0,
             remaining: predecessors,
             fired: 0,

@@ -10,7 +10,7 @@ use crate::effect::{Effect, Place};
 use crate::event::Event;
 use crate::expr::RenderError;
 use crate::machine::RunStatus;
-use crate::outcome::{Failure, Token, Work};
+use crate::outcome::Failure;
 use crate::plan::{FailurePolicy, MAX_ITEMS, Plan, StepKind, StepSpec};
 use crate::scope::RunScope;
 use crate::state::{Class, Verdict};
@@ -120,7 +120,7 @@ impl Decision<'_, '_> {
     /// Begins an attempt in a place that was found for it.
     pub(super) fn hand_out(&mut self, plan: &Arc<Plan>, n: u32) -> Result<(), IllegalEvent> {
         let at = self.state.nodes[n as usize].step as usize;
-        let input = match plan.steps[at].input.render(&RunScope::of(self.state, n)) {
+        let input = match self.state.input_of(n) {
             Ok(input) => input,
             Err(error) => {
                 self.cx.placement.release(&plan.spec.steps[at]);
@@ -128,7 +128,11 @@ impl Decision<'_, '_> {
             }
         };
         let timeouts = plan.spec.steps[at].timeouts;
-        let close_by = timeouts.attempt_ms.map(|ms| self.cx.now.plus_ms(ms));
+        let left_ms = timeouts
+            .total_ms
+            .map(|ms| ms.saturating_sub(self.state.nodes[n as usize].spent_ms));
+        let close_ms = [timeouts.attempt_ms, left_ms].into_iter().flatten().min();
+        let close_by = close_ms.map(|ms| self.cx.now.plus_ms(ms));
         let beat_ms = timeouts.heartbeat_ms.filter(|_| !plan.spec.steps[at].outside);
         let beat_by = beat_ms.map(|ms| self.cx.now.plus_ms(ms));
         let attempt = self.state.nodes[n as usize].attempt + 1;
@@ -138,29 +142,7 @@ impl Decision<'_, '_> {
             close_by,
             beat_by,
         })?;
-        let work = Work {
-            token: Token {
-                run: self.state.id,
-                node: n,
-                attempt,
-            },
-            namespace: Arc::clone(&self.state.created.namespace),
-            workflow: Arc::clone(&self.state.created.workflow),
-            step: self.state.name_of(n),
-            action: Arc::clone(&plan.steps[at].action),
-            queue: Arc::clone(&plan.steps[at].queue),
-            input,
-            context: Arc::clone(&self.state.context),
-            deadline: close_by,
-            created: Arc::clone(&self.state.created),
-            attempt: self.state.nodes[n as usize].tries + 1,
-            past: self.state.nodes[n as usize].past.clone(),
-            upstream: if plan.spec.steps[at].upstream {
-                self.state.upstream(at as u32)
-            } else {
-                Vec::new()
-            },
-        };
+        let work = self.state.work_of(n, input);
         self.out.effects.push(Effect::Dispatch(Box::new(work)));
         Ok(())
     }
@@ -237,6 +219,12 @@ impl Decision<'_, '_> {
             state.status
         } else if state.paused.is_some() {
             RunStatus::Paused
+        } else if state.held_until.is_some() {
+            // It has not begun, unless a person has held it and let it go again.
+            match state.status {
+                RunStatus::Pending => RunStatus::Pending,
+                _ => RunStatus::WaitingForDependencies,
+            }
         } else if !busy && state.stopped {
             RunStatus::Complete
         } else if !busy && state.is_tripped() {

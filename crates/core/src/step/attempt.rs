@@ -111,7 +111,8 @@ impl Decision<'_, '_> {
     /// A failure may also be what was found about an attempt that did not answer.
     fn judge<'n>(&self, node: &Node, failure: &'n Failure) -> End<'n> {
         let timeouts = &self.state.plan.spec.steps[node.step as usize].timeouts;
-        if *failure == clock::overrun(timeouts) || *failure == clock::silence(timeouts) {
+        let by_clock = [clock::overrun, clock::outlasted, clock::silence];
+        if by_clock.iter().any(|recorded| *failure == recorded(timeouts)) {
             End::Expired
         } else if *failure == lost_too_often(node.lost) {
             End::Elsewise
@@ -169,7 +170,12 @@ impl Decision<'_, '_> {
         if policy.allows(made, &failure) && !self.state.is_tripped() && !self.state.stopped {
             let random = self.cx.ids.next_bits() as u64;
             let at = self.cx.now.plus_ms(policy.delay_ms(made, &failure, random));
-            return self.emit(Event::StepRetrying { n, a, failure, at });
+            let node = &self.state.nodes[n as usize];
+            let spent_ms = node.spent_ms + at.ms_since(node.started_at.unwrap_or(at));
+            let total_ms = plan.spec.steps[node.step as usize].timeouts.total_ms;
+            if total_ms.is_none_or(|total_ms| spent_ms < total_ms) {
+                return self.emit(Event::StepRetrying { n, a, failure, at });
+            }
         }
         self.emit(Event::StepFailed { n, a, failure })?;
         self.judge_items(n)

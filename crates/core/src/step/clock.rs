@@ -7,7 +7,8 @@ use crate::event::Event;
 use crate::machine::StepStatus;
 use crate::outcome::{Failure, Token};
 use crate::plan::Timeouts;
-use crate::state::{Class, Hold, RUN_TIMER};
+use crate::state::{Class, DUE_TIMER, Hold, Node, RUN_TIMER};
+use crate::time::Time;
 
 impl Decision<'_, '_> {
     /// Fires everything that is due. Timers in the future stay; a tick that comes too early does nothing.
@@ -19,11 +20,14 @@ impl Decision<'_, '_> {
             if at > self.cx.now || self.state.status.is_terminal() {
                 break;
             }
-            if n == RUN_TIMER {
-                self.run_timed_out()?;
-                break;
+            match n {
+                RUN_TIMER => {
+                    self.run_timed_out()?;
+                    break;
+                }
+                DUE_TIMER => self.emit(Event::RunDue)?,
+                n => self.fire(n)?,
             }
-            self.fire(n)?;
         }
         Ok(())
     }
@@ -68,7 +72,9 @@ impl Decision<'_, '_> {
             node: n,
             attempt: node.attempt,
         };
-        let failure = if node.close_by.is_some_and(|at| at <= self.cx.now) {
+        let failure = if is_outlasted(node, &timeouts, self.cx.now) {
+            outlasted(&timeouts)
+        } else if node.close_by.is_some_and(|at| at <= self.cx.now) {
             overrun(&timeouts)
         } else {
             silence(&timeouts)
@@ -103,6 +109,20 @@ impl Decision<'_, '_> {
         });
         self.out.effects.extend(tokens.map(Effect::CancelAttempt));
     }
+}
+
+/// Whether the attempts have had all the time that there was for them together.
+fn is_outlasted(node: &Node, timeouts: &Timeouts, now: Time) -> bool {
+    let taken_ms = now.ms_since(node.started_at.unwrap_or(now));
+    timeouts
+        .total_ms
+        .is_some_and(|total_ms| node.spent_ms.saturating_add(taken_ms) >= total_ms)
+}
+
+/// What is recorded of a step whose attempts together took too long.
+pub(super) fn outlasted(timeouts: &Timeouts) -> Failure {
+    let limit = timeouts.total_ms.unwrap_or(0);
+    Failure::permanent("timeout", format!("timed out after {limit} ms in all"))
 }
 
 /// What is recorded of an attempt that took too long.

@@ -67,6 +67,11 @@ pub struct Sim {
 
 impl Sim {
     pub fn start(spec: PlanSpec, context: Value, slots: u32) -> Self {
+        Self::start_at(spec, context, slots, None)
+    }
+
+    /// A run that is not to begin before a time.
+    pub fn start_at(spec: PlanSpec, context: Value, slots: u32, not_before: Option<Time>) -> Self {
         let plan = Arc::new(Plan::compile(spec).expect("the plan is legal"));
         let created = Created {
             namespace: "default".into(),
@@ -77,6 +82,7 @@ impl Sim {
             priority: 0,
             labels: serde_json::Map::new(),
             priority_is_for_all: false,
+            not_before,
         };
         let (now, owner) = (Time(1_000_000), 1);
         let (mut slots, mut ids) = (Slots { free: slots }, Ids(42));
