@@ -31,10 +31,23 @@ const GRACE_MS: u64 = 50;
 /// What an attempt is told.
 #[derive(Clone, Default)]
 struct Signals {
-    /// To stop.
+    /// To stop, because nobody wants it any more.
     cancel: CancellationToken,
+    /// To stop, because somebody makes it again.
+    abandon: CancellationToken,
     /// That it is over by the book.
     settled: CancellationToken,
+}
+
+/// How an attempt that this process holds stands by the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As it should.
+    UnderWay,
+    /// Nobody wants it any more.
+    CalledOff,
+    /// It counts as lost, and is made again.
+    Lost,
 }
 
 /// Starts and cancels attempts.
@@ -72,12 +85,16 @@ impl Drop for Held {
 /// A slot in use; when it becomes free the next step is looked for.
 struct HeldSlot {
     lane: Arc<Lane>,
+    queue: Arc<str>,
     wanted: Arc<Wanted>,
 }
 
 impl Drop for HeldSlot {
     fn drop(&mut self) {
         self.lane.give_back();
+        if self.lane.is_counted_here() {
+            self.lane.end(&self.queue);
+        }
         if self.lane.is_waiting() {
             self.wanted.poke();
         }
@@ -147,6 +164,7 @@ impl Dispatcher {
         self.metrics.attempts_in_flight.inc();
         let slot = HeldSlot {
             lane: Arc::clone(&lane),
+            queue: Arc::clone(&work.queue),
             wanted: Arc::clone(&self.wanted),
         };
         let mut held = Held {
@@ -166,19 +184,31 @@ impl Dispatcher {
             action = %work.action
         );
         let attempt = async move {
-            let Signals { cancel, settled } = signals;
+            let Signals {
+                cancel,
+                abandon,
+                settled,
+            } = signals;
             let done = AssertUnwindSafe(begin(&lane, work.clone())).catch_unwind();
             let handed = tokio::select! {
                 done = done => Some(done.unwrap_or_else(|panic| Handed::Answered(panicked(&work, panic.as_ref())))),
                 () = cancel.cancelled() => None,
+                () = abandon.cancelled() => None,
             };
+            if handed.is_none() && cancel.is_cancelled() {
+                lane.executor.called_off(work.clone()).await;
+            }
             let message = match handed {
                 Some(Handed::Answered(outcome)) => answer(&work, outcome),
                 Some(Handed::Accepted) => {
                     held.slot = None;
                     tokio::select! {
                         () = settled.cancelled() => Request::Nudge,
-                        () = cancel.cancelled() => Request::Nudge,
+                        () = cancel.cancelled() => {
+                            lane.executor.withdrawn(work.token);
+                            Request::Nudge
+                        }
+                        () = abandon.cancelled() => Request::Nudge,
                         () = stop.cancelled() => accepted(&work),
                         () = pause(Some(Duration::from_millis(GRACE_MS))) => accepted(&work),
                     }
@@ -193,11 +223,11 @@ impl Dispatcher {
         spawn("attempt", tracing::Instrument::instrument(attempt, span));
     }
 
-    /// Stops an attempt; it gives no answer.
-    pub fn cancel(&self, token: Token) {
-        if let Some(signals) = lock(&self.in_flight).get(&token) {
-            signals.cancel.cancel();
-        }
+    /// Stops an attempt; it gives no answer. False when this process does not hold it.
+    pub fn cancel(&self, token: Token) -> bool {
+        let in_flight = lock(&self.in_flight);
+        let signals = in_flight.get(&token);
+        signals.inspect(|signals| signals.cancel.cancel()).is_some()
     }
 
     /// An attempt that somebody outside had is over: nobody need know any more who has it.
@@ -208,19 +238,23 @@ impl Dispatcher {
     }
 
     /// Stops the attempts of a run that are no longer under way by the book.
-    pub fn cancel_lost(&self, run: RunId, is_under_way: impl Fn(Token) -> bool) {
-        for (token, Signals { cancel, .. }) in lock(&self.in_flight).iter() {
-            if token.run == run && !is_under_way(*token) {
-                tracing::info!(run = %run, node = token.node, attempt = token.attempt, "attempt called off elsewhere");
-                cancel.cancel();
-            }
+    pub fn cancel_lost(&self, run: RunId, standing: impl Fn(Token) -> Standing) {
+        let in_flight = lock(&self.in_flight);
+        for (token, signals) in in_flight.iter().filter(|(token, _)| token.run == run) {
+            let stop = match standing(*token) {
+                Standing::UnderWay => continue,
+                Standing::CalledOff => &signals.cancel,
+                Standing::Lost => &signals.abandon,
+            };
+            tracing::info!(run = %run, node = token.node, attempt = token.attempt, "attempt called off elsewhere");
+            stop.cancel();
         }
     }
 
     /// Stops everything; what was held is made again after the next start.
     pub fn cancel_all(&self) -> usize {
         let in_flight = lock(&self.in_flight);
-        in_flight.values().for_each(|signals| signals.cancel.cancel());
+        in_flight.values().for_each(|signals| signals.abandon.cancel());
         in_flight.len()
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 use crate::error::EngineError;
+use crate::flow::Reach;
 use crate::hooks::{Delivery, HookSource, NoHooks};
 use crate::metrics::Metrics;
 use crate::node::{Identity, Node, NodeConfig};
@@ -138,6 +139,7 @@ impl Shared {
         self.wanted.recover(self.own_attempts());
         self.wanted.wake_by(Time(0));
         self.steps_may_wait();
+        self.outbox_filled.notify_one();
     }
 
     /// A look at what this process holds by the book. Where it is alone, nobody else holds anything.
@@ -229,7 +231,8 @@ impl Engine {
                 dispatcher,
             });
         }
-        for flow in shared.registry.lanes().filter_map(|lane| lane.flow.as_ref()) {
+        let flows = shared.registry.lanes().filter_map(|lane| lane.flow.as_ref());
+        for flow in flows.filter(|flow| flow.reach() == Reach::Store) {
             // Before anything starts or ends: from here on each is counted as it happens.
             flow.set_counts(shared.store.in_progress(flow.action()).await?);
         }

@@ -5,7 +5,7 @@
 //! answer changes nothing.
 
 use async_trait::async_trait;
-use quintet_core::outcome::{Outcome, Work};
+use quintet_core::outcome::{Outcome, Token, Work};
 
 /// Does the work of some actions.
 #[async_trait]
@@ -16,6 +16,12 @@ pub trait Executor: Send + Sync + 'static {
     /// How the engine runs it.
     fn mode(&self) -> Mode {
         Mode::Async { concurrency: 256 }
+    }
+
+    /// Whether its steps lie in queues that a [`crate::Flow`] limits, each on this node. An executor whose mode is
+    /// [`Mode::Outside`] always has them, limited over all nodes.
+    fn has_queues(&self) -> bool {
+        false
     }
 
     /// Checks a step's input when its workflow is created. The input may hold templates (`{{ ... }}`):
@@ -36,6 +42,16 @@ pub trait Executor: Send + Sync + 'static {
     /// [`Mode::Outside`].
     async fn hand_over(&self, work: Work) -> Handed {
         Handed::Answered(self.execute(work).await)
+    }
+
+    /// An attempt was called off, and its future dropped: stop what it has begun elsewhere. Nobody hears of the outcome.
+    async fn called_off(&self, work: Work) {
+        let _ = work;
+    }
+
+    /// An attempt that somebody outside has taken over was called off. Called on the engine's own loop: no waiting.
+    fn withdrawn(&self, token: Token) {
+        let _ = token;
     }
 
     /// Does one attempt. Dropping the future cancels it. Called when the mode is [`Mode::Async`].

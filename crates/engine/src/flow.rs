@@ -1,20 +1,37 @@
-//! Limits on how many steps of an action are in progress: all together, and by queue.
+//! Limits on how many steps of an action are in progress: all together, and by queue or group of queues.
 //!
-//! The truth are the rows of the steps in the store. What is kept here saves asking for them: on a store of one process
-//! every start and every end passes through this process, so its count is exact once it was read; on a shared store the
-//! scout reads it anew before it takes steps out of a queue, and the commit that starts a step looks at the rows itself.
-//! There a limited step is therefore never started on the spot, but always taken out of its queue.
+//! Where the work is outside ([`Reach::Store`]), the truth are the rows of the steps in the store, and limits hold over
+//! all nodes. What is kept here saves asking for them: on a store of one process every start and every end passes through
+//! this process, so its count is exact once it was read; on a shared store the scout reads it anew before it takes steps
+//! out of a queue, and the commit that starts a step looks at the rows itself. There a limited step is therefore never
+//! started on the spot, but always taken out of its queue.
+//!
+//! Where this process does the work ([`Reach::Node`]), limits are this node's, and what it holds is all that counts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quintet_core::time::Time;
 use quintet_store::{QueueAsk, StepLimit};
+
+/// What ageing is counted from; any time before the first step will do, and a late one keeps the numbers small.
+const AGEING_SINCE: Time = Time(1_767_225_600_000_000);
 
 /// Which steps of an action may start.
 #[derive(Debug)]
 pub struct Flow {
     action: Arc<str>,
+    reach: Reach,
     state: Mutex<State>,
+}
+
+/// Over what limits hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All nodes that share the store.
+    Store,
+    /// This one.
+    Node,
 }
 
 /// Whether anything may start by itself.
@@ -27,17 +44,57 @@ pub enum Gate {
     Shut,
 }
 
+/// A queue that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Queues of the same group share one limit; a queue without is a group by itself. Only for [`Reach::Node`].
+    pub group: Option<Arc<str>>,
+    /// How many steps of the group may be in progress; as many as there are when absent.
+    pub max: Option<u32>,
+    /// Having waited for so many milliseconds counts as much as one level of priority; never when absent. Takes effect
+    /// on what is put into the queue from now on.
+    pub ageing_ms: Option<u64>,
+    /// Why nothing of it starts for the time being.
+    pub closed: Option<Arc<str>>,
+}
+
+impl Served {
+    /// A queue of its own.
+    pub fn new(name: impl Into<Arc<str>>, max: Option<u32>) -> Self {
+        Self {
+            name: name.into(),
+            group: None,
+            max,
+            ageing_ms: None,
+            closed: None,
+        }
+    }
+}
+
 /// What keeps a step in its queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// Nobody serves the queue.
     Unserved,
+    /// Nothing of the queue starts for the time being.
+    Closed { reason: Arc<str> },
     /// So many steps of the queue are in progress, which is its limit.
     QueueFull { max: u32 },
     /// So many steps of all queues are in progress, which is their limit.
     Full { max: u32 },
     /// Steps start only in passes that somebody asks for.
     Shut,
+}
+
+/// What may be taken out of some queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asks {
+    /// Of each.
+    pub each: Vec<QueueAsk>,
+    /// In all.
+    pub all: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,21 +106,35 @@ struct State {
     /// In progress, in all queues.
     running: u32,
     queues: HashMap<Arc<str>, Queue>,
+    groups: HashMap<Arc<str>, Group>,
     /// Whether the counts have been read.
     is_known: bool,
 }
 
+/// A queue that nobody serves is only counted.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Somebody serves it; a queue that nobody serves is only counted.
-    is_served: bool,
-    max: Option<u32>,
+    served: Option<Served>,
     running: u32,
 }
 
-impl Queue {
+/// Queues with one limit, by the name of the group or of the only queue.
+#[derive(Debug, Default)]
+struct Group {
+    max: Option<u32>,
+    running: u32,
+    queues: Vec<Arc<str>>,
+}
+
+impl Group {
     fn room(&self) -> u32 {
         self.max.map_or(u32::MAX, |max| max.saturating_sub(self.running))
+    }
+}
+
+impl Queue {
+    fn is_open(&self) -> bool {
+        self.served.as_ref().is_some_and(|served| served.closed.is_none())
     }
 }
 
@@ -73,33 +144,64 @@ impl State {
     }
 
     fn has_limits(&self) -> bool {
-        self.max.is_some() || self.queues.values().any(|queue| queue.max.is_some())
+        self.max.is_some() || self.groups.values().any(|group| group.max.is_some())
+    }
+
+    fn group_of(&self, queue: &str) -> Option<&Group> {
+        let served = self.queues.get(queue)?.served.as_ref()?;
+        self.groups.get(served.group.as_ref().unwrap_or(&served.name))
     }
 
     fn take(&mut self, name: &str) -> bool {
-        let Some(queue) = self.queues.get(name) else {
-            return false;
-        };
-        if !queue.is_served || queue.room() == 0 || self.room() == 0 {
+        let is_open = self.queues.get(name).is_some_and(Queue::is_open);
+        let room = self.group_of(name).map_or(0, Group::room);
+        if !is_open || room == 0 || self.room() == 0 {
             return false;
         }
-        self.add(name);
+        self.running += 1;
+        self.count(name, |running| running + 1);
         true
     }
 
-    fn add(&mut self, name: &str) {
-        self.running += 1;
-        if let Some(queue) = self.queues.get_mut(name) {
-            queue.running += 1;
+    /// Changes the counts of a queue and of its group.
+    fn count(&mut self, name: &str, change: impl Fn(u32) -> u32) {
+        let Some(queue) = self.queues.get_mut(name) else {
+            return;
+        };
+        queue.running = change(queue.running);
+        let Some(served) = &queue.served else { return };
+        if let Some(group) = self.groups.get_mut(served.group.as_ref().unwrap_or(&served.name)) {
+            group.running = change(group.running);
+        }
+    }
+
+    /// Makes the groups anew from the queues that are served.
+    fn regroup(&mut self) {
+        self.queues
+            .retain(|_, queue| queue.served.is_some() || queue.running > 0);
+        self.groups.clear();
+        for queue in self.queues.values() {
+            let Some(served) = &queue.served else { continue };
+            let name = served.group.as_ref().unwrap_or(&served.name);
+            let group = self.groups.entry(Arc::clone(name)).or_default();
+            group.max = served.max;
+            group.running += queue.running;
+            group.queues.push(Arc::clone(&served.name));
         }
     }
 }
 
 impl Flow {
-    pub(crate) fn new(action: &str) -> Self {
+    pub(crate) fn new(action: &str, reach: Reach) -> Self {
+        let state = State {
+            // What this process holds is nothing yet.
+            is_known: reach == Reach::Node,
+            ..State::default()
+        };
         Self {
             action: action.into(),
-            state: Mutex::default(),
+            reach,
+            state: Mutex::new(state),
         }
     }
 
@@ -113,15 +215,25 @@ impl Flow {
         self.state().gate = gate;
     }
 
-    /// The queues that are served, each with how many of its steps may be in progress. Steps of other queues wait.
-    pub fn serve(&self, queues: impl IntoIterator<Item = (Arc<str>, Option<u32>)>) {
+    /// The queues that are served. Steps of other queues wait.
+    pub fn serve(&self, queues: impl IntoIterator<Item = Served>) {
         let mut state = self.state();
-        state.queues.values_mut().for_each(|queue| queue.is_served = false);
-        for (name, max) in queues {
-            let queue = state.queues.entry(name).or_default();
-            (queue.is_served, queue.max) = (true, max);
+        state.queues.values_mut().for_each(|queue| queue.served = None);
+        for served in queues {
+            let queue = state.queues.entry(Arc::clone(&served.name)).or_default();
+            queue.served = Some(served);
         }
-        state.queues.retain(|_, queue| queue.is_served || queue.running > 0);
+        state.regroup();
+    }
+
+    /// Over what the limits hold.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// How many steps of a queue are in progress, as far as this process knows.
+    pub fn running(&self, queue: &str) -> u32 {
+        self.state().queues.get(queue).map_or(0, |queue| queue.running)
     }
 
     pub(crate) fn has_limits(&self) -> bool {
@@ -131,16 +243,34 @@ impl Flow {
     /// What keeps steps of this queue waiting, as far as is known here; nothing where they only wait for their turn.
     pub fn obstacle(&self, queue: &str) -> Option<Obstacle> {
         let state = self.state();
-        let known = state.queues.get(queue).filter(|queue| queue.is_served);
-        let Some(known) = known else {
+        let served = state.queues.get(queue).and_then(|queue| queue.served.as_ref());
+        let Some(served) = served else {
             return Some(Obstacle::Unserved);
         };
-        match (known.max, state.max) {
+        if let Some(reason) = &served.closed {
+            let reason = Arc::clone(reason);
+            return Some(Obstacle::Closed { reason });
+        }
+        let room = state.group_of(queue).map_or(0, Group::room);
+        match (served.max, state.max) {
             _ if state.gate == Gate::Shut => Some(Obstacle::Shut),
-            (Some(max), _) if known.room() == 0 => Some(Obstacle::QueueFull { max }),
+            (Some(max), _) if room == 0 => Some(Obstacle::QueueFull { max }),
             (_, Some(max)) if state.room() == 0 => Some(Obstacle::Full { max }),
             _ => None,
         }
+    }
+
+    /// Where a step that is put into the queue at a time stands in it; higher goes first. Because everything in a queue
+    /// grows older at the same pace, the order need not be looked at again.
+    pub(crate) fn rank(&self, queue: &str, priority: i32, now: Time) -> i32 {
+        let state = self.state();
+        let served = state.queues.get(queue).and_then(|queue| queue.served.as_ref());
+        let Some(ageing_ms) = served.and_then(|served| served.ageing_ms).filter(|ms| *ms > 0) else {
+            return priority;
+        };
+        let levels = now.ms_since(AGEING_SINCE) / ageing_ms;
+        let levels = i32::try_from(levels).unwrap_or(i32::MAX);
+        priority.saturating_sub(levels)
     }
 
     /// Lets a pass start at most so many steps while the gate is shut.
@@ -169,21 +299,19 @@ impl Flow {
     }
 
     /// A step is no longer in progress.
-    pub(crate) fn give_back(&self, queue: &str) {
+    pub(crate) fn give_back(&self, name: &str) {
         let mut state = self.state();
         state.running = state.running.saturating_sub(1);
-        let Some(known) = state.queues.get_mut(queue) else {
-            return;
-        };
-        known.running = known.running.saturating_sub(1);
-        if !known.is_served && known.running == 0 {
-            state.queues.remove(queue);
+        state.count(name, |running| running.saturating_sub(1));
+        let is_over = |queue: &Queue| queue.served.is_none() && queue.running == 0;
+        if state.queues.get(name).is_some_and(is_over) {
+            state.queues.remove(name);
         }
     }
 
     /// Whether other nodes may have moved what counts.
     pub(crate) fn is_stale(&self, is_shared: bool) -> bool {
-        is_shared && self.has_limits()
+        is_shared && self.reach == Reach::Store && self.has_limits()
     }
 
     /// These are in progress.
@@ -195,7 +323,7 @@ impl Flow {
             state.running += running;
             state.queues.entry(name).or_default().running = running;
         }
-        state.queues.retain(|_, queue| queue.is_served || queue.running > 0);
+        state.regroup();
         state.is_known = true;
     }
 
@@ -206,30 +334,54 @@ impl Flow {
     /// Whether something that waits may not even be asked for.
     pub(crate) fn is_full_somewhere(&self) -> bool {
         let state = self.state();
-        let is_full = |queue: &Queue| queue.is_served && queue.room() == 0;
-        state.room() == 0 || state.gate == Gate::Shut || state.queues.values().any(is_full)
+        let is_closed = |queue: &Queue| queue.served.is_some() && !queue.is_open();
+        state.room() == 0
+            || state.gate == Gate::Shut
+            || state.groups.values().any(|group| group.room() == 0)
+            || state.queues.values().any(is_closed)
     }
 
-    /// What may be taken out of the queues now, of each and in all.
-    pub(crate) fn asks(&self) -> (Vec<QueueAsk>, usize) {
+    /// What may be taken out of the queues now. Queues of one group are asked for by themselves, so that no more is
+    /// taken out than the group has room for.
+    pub(crate) fn asks(&self) -> Vec<Asks> {
         let state = self.state();
         let budget = match state.gate {
             Gate::Open => usize::MAX,
             Gate::Shut => state.budget,
         };
-        let served = state
-            .queues
-            .iter()
-            .filter(|(_, queue)| queue.is_served && queue.room() > 0);
-        let asks = served.map(|(name, queue)| QueueAsk {
-            queue: Arc::clone(name),
-            limit: queue.room() as usize,
-        });
-        (asks.collect(), budget.min(state.room() as usize))
+        let all = budget.min(state.room() as usize);
+        let mut single = Asks { each: Vec::new(), all };
+        let mut asks = Vec::new();
+        for group in state.groups.values().filter(|group| group.room() > 0) {
+            let limit = group.room() as usize;
+            let open = group.queues.iter().filter(|name| state.queues[*name].is_open());
+            let each: Vec<QueueAsk> = open
+                .map(|name| QueueAsk {
+                    queue: Arc::clone(name),
+                    limit,
+                })
+                .collect();
+            match each.len() {
+                0 => {}
+                1 => single.each.extend(each),
+                _ => asks.push(Asks {
+                    each,
+                    all: all.min(limit),
+                }),
+            }
+        }
+        if !single.each.is_empty() {
+            asks.push(single);
+        }
+        asks.retain(|asks| asks.all > 0);
+        asks
     }
 
     /// What must hold after a commit that starts a step of this queue.
     pub(crate) fn limits(&self, name: &str) -> Vec<StepLimit> {
+        if self.reach == Reach::Node {
+            return Vec::new();
+        }
         let state = self.state();
         let limit = |queue, max| StepLimit {
             action: Arc::clone(&self.action),
@@ -237,7 +389,8 @@ impl Flow {
             max,
         };
         let all = state.max.map(|max| limit(None, max));
-        let own = state.queues.get(name).and_then(|queue| queue.max);
+        let served = state.queues.get(name).and_then(|queue| queue.served.as_ref());
+        let own = served.and_then(|served| served.max);
         all.into_iter()
             .chain(own.map(|max| limit(Some(name.into()), max)))
             .collect()
@@ -253,11 +406,68 @@ mod tests {
     use super::*;
 
     fn flow(max: Option<u32>, own: Option<u32>) -> Flow {
-        let flow = Flow::new("push");
+        let flow = Flow::new("push", Reach::Store);
         flow.set_max(max);
-        flow.serve([("a".into(), own), ("b".into(), None)]);
+        flow.serve([Served::new("a", own), Served::new("b", None)]);
         flow.set_counts(Vec::new());
         flow
+    }
+
+    fn room(flow: &Flow) -> usize {
+        flow.asks().iter().map(|asks| asks.all).sum()
+    }
+
+    #[test]
+    fn queues_of_a_group_share_its_limit_and_are_asked_for_together() {
+        let flow = Flow::new("backend", Reach::Node);
+        let of_group = |name: &str| Served {
+            group: Some("gpu".into()),
+            ..Served::new(name, Some(2))
+        };
+        flow.serve([of_group("gpu"), of_group("gpu@ray"), Served::new("cpu", Some(1))]);
+        let asks = flow.asks();
+        assert_eq!(asks.iter().map(|asks| asks.each.len()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(asks[0].all, 2);
+        assert_eq!(
+            [flow.take("gpu"), flow.take("gpu@ray"), flow.take("gpu"), flow.take("cpu")],
+            [true, true, false, true]
+        );
+        assert_eq!(flow.obstacle("gpu@ray"), Some(Obstacle::QueueFull { max: 2 }));
+        assert_eq!(flow.asks(), []);
+        flow.give_back("gpu@ray");
+        assert_eq!((flow.take("gpu"), flow.running("gpu")), (true, 2));
+        assert_eq!(flow.limits("gpu"), [], "a limit of one node is no affair of the store's");
+    }
+
+    #[test]
+    fn nothing_of_a_closed_queue_starts_and_why_is_told() {
+        let flow = flow(None, None);
+        let closed = Served {
+            closed: Some("modal is away".into()),
+            ..Served::new("a", None)
+        };
+        flow.serve([closed, Served::new("b", None)]);
+        assert!(!flow.take("a") && !flow.take_at_once("a", false) && flow.take("b"));
+        let reason = "modal is away".into();
+        assert_eq!(flow.obstacle("a"), Some(Obstacle::Closed { reason }));
+        assert_eq!(flow.asks()[0].each.len(), 1);
+        assert!(flow.is_full_somewhere());
+    }
+
+    #[test]
+    fn waiting_counts_as_priority_where_a_queue_ages() {
+        let flow = Flow::new("backend", Reach::Node);
+        let ageing = Served {
+            ageing_ms: Some(30_000),
+            ..Served::new("a", None)
+        };
+        flow.serve([ageing, Served::new("b", None)]);
+        let now = AGEING_SINCE.plus_ms(86_400_000 * 365);
+        let rank = |priority, after_ms| flow.rank("a", priority, now.plus_ms(after_ms));
+        assert_eq!(rank(5, 0), rank(6, 30_000));
+        assert!(rank(0, 0) > rank(9, 300_001));
+        assert!(rank(0, 0) < rank(11, 300_001));
+        assert_eq!(flow.rank("b", 7, now), 7);
     }
 
     #[test]
@@ -265,15 +475,15 @@ mod tests {
         let flow = flow(Some(3), Some(2));
         assert_eq!([flow.take("a"), flow.take("a"), flow.take("a")], [true, true, false]);
         assert_eq!([flow.take("b"), flow.take("b")], [true, false]);
-        assert_eq!(flow.asks().1, 0);
+        assert_eq!(room(&flow), 0);
         flow.give_back("a");
         assert_eq!([flow.take("b"), flow.take("a")], [true, false]);
     }
 
     #[test]
     fn nothing_starts_at_once_before_the_counts_are_known() {
-        let flow = Flow::new("push");
-        flow.serve([("a".into(), None)]);
+        let flow = Flow::new("push", Reach::Store);
+        flow.serve([Served::new("a", None)]);
         assert!(!flow.take_at_once("a", false));
         flow.set_counts(vec![("a".into(), 4)]);
         assert!(flow.take_at_once("a", false));
@@ -297,12 +507,12 @@ mod tests {
     fn a_queue_that_nobody_serves_is_counted_and_not_asked_for() {
         let flow = flow(Some(2), None);
         assert!(flow.take("a"));
-        flow.serve([("b".into(), None)]);
+        flow.serve([Served::new("b", None)]);
         assert!(!flow.take("a"));
-        let (asks, all) = flow.asks();
-        assert_eq!((asks.len(), all), (1, 1));
+        let asks = flow.asks();
+        assert_eq!((asks[0].each.len(), asks[0].all), (1, 1));
         flow.give_back("a");
-        assert_eq!(flow.asks().1, 2);
+        assert_eq!(room(&flow), 2);
     }
 
     #[test]
@@ -325,7 +535,7 @@ mod tests {
         flow.set_gate(Gate::Shut);
         assert!(!flow.take("a") && !flow.take_at_once("a", false));
         flow.set_budget(1);
-        assert_eq!(flow.asks().1, 1);
+        assert_eq!(room(&flow), 1);
         assert_eq!([flow.take("a"), flow.take("b")], [true, false]);
     }
 }

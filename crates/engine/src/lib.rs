@@ -27,7 +27,7 @@ mod workflows;
 
 pub use engine::{Engine, EngineConfig, EngineParts};
 pub use error::EngineError;
-pub use flow::{Flow, Gate, Obstacle};
+pub use flow::{Flow, Gate, Obstacle, Reach, Served};
 pub use load::{events_of, fold};
 pub use metrics::{Metrics, OutcomeLabel};
 pub use node::{NodeConfig, hex as owner_name};

@@ -1,6 +1,5 @@
 //! Which executor does which action, and how many free slots each has.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +9,7 @@ use quintet_core::plan::StepSpec;
 use quintet_store::QueueAsk;
 
 use crate::executor::{Executor, Mode};
-use crate::flow::Flow;
+use crate::flow::{Asks, Flow, Reach};
 
 /// All executors of this node.
 pub struct Registry {
@@ -22,7 +21,7 @@ pub struct Registry {
 pub(crate) struct Lane {
     pub executor: Arc<dyn Executor>,
     pub mode: Mode,
-    /// Limits on what is in progress outside.
+    /// Limits on what is in progress, by queue.
     pub flow: Option<Flow>,
     asks: Vec<QueueAsk>,
     free: AtomicUsize,
@@ -46,11 +45,15 @@ impl Registry {
                 .iter()
                 .map(|action| action.to_ascii_lowercase())
                 .collect();
-            let flow = actions.first().filter(|_| matches!(mode, Mode::Outside { .. }));
+            let reach = match mode {
+                Mode::Outside { .. } => Some(Reach::Store),
+                Mode::Async { .. } | Mode::Inline => executor.has_queues().then_some(Reach::Node),
+            };
+            let flow = actions.first().zip(reach);
             let lane = Arc::new(Lane {
                 executor,
                 mode,
-                flow: flow.map(|action| Flow::new(action)),
+                flow: flow.map(|(action, reach)| Flow::new(action, reach)),
                 asks: actions.iter().map(|action| QueueAsk::all(action)).collect(),
                 free: AtomicUsize::new(free),
                 slots: free,
@@ -76,7 +79,7 @@ impl Registry {
         self.lane(action).map(|lane| &lane.executor)
     }
 
-    /// The limits on an action that is done outside.
+    /// The limits on an action whose steps lie in queues of their own.
     pub fn flow(&self, action: &str) -> Option<&Flow> {
         self.lane(action)?.flow.as_ref()
     }
@@ -115,15 +118,20 @@ impl Registry {
 // Who gives a slot back looks for waiting steps afterwards, and who puts a step into the queue looks for a slot
 // afterwards: one of them must see the other, so all of this is in one order.
 impl Lane {
-    /// What may be taken out of the store's queues, of each and in all.
-    pub fn asks(&self) -> (Cow<'_, [QueueAsk]>, usize) {
+    /// What may be taken out of the store's queues.
+    pub fn asks(&self) -> Vec<Asks> {
         match &self.flow {
-            Some(flow) => {
-                let (asks, all) = flow.asks();
-                (Cow::Owned(asks), all)
-            }
-            None => (Cow::Borrowed(&self.asks), usize::MAX),
+            Some(flow) => flow.asks(),
+            None => vec![Asks {
+                each: self.asks.clone(),
+                all: usize::MAX,
+            }],
         }
+    }
+
+    /// Whether its limits hold on this node alone: a step is then in progress as long as this process has it.
+    pub fn is_counted_here(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.reach() == Reach::Node)
     }
 
     /// A step that was to start does not.

@@ -36,6 +36,8 @@ pub struct StartRun {
     pub labels: serde_json::Map<String, serde_json::Value>,
     /// Its id, by [`crate::Engine::mint`]; `None` draws one.
     pub id: Option<RunId>,
+    /// Nothing starts before this time; at once when absent.
+    pub not_before: Option<Time>,
     /// Results of first steps, by index, that are taken over from an earlier run.
     pub reused: Vec<(u32, Arc<Success>)>,
 }
@@ -53,6 +55,7 @@ impl StartRun {
             priority_is_for_all: false,
             labels: serde_json::Map::new(),
             id: None,
+            not_before: None,
             reused: Vec::new(),
         }
     }
@@ -67,6 +70,7 @@ impl StartRun {
             priority: self.priority,
             labels: self.labels.clone(),
             priority_is_for_all: self.priority_is_for_all,
+            not_before: self.not_before,
         }
     }
 }

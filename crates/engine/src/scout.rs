@@ -17,6 +17,7 @@ use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Shared;
+use crate::flow::Asks;
 use crate::registry::{Lane, Slot};
 use crate::request::Request;
 use crate::shards::Shards;
@@ -324,18 +325,30 @@ impl Scout {
         {
             flow.set_counts(shared.store.in_progress(flow.action()).await?);
         }
-        let (asks, room) = lane.asks();
-        if asks.is_empty() || room == 0 {
+        let asks = lane.asks();
+        if asks.is_empty() {
             return Ok(0);
         }
-        // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
-        // of them, for what becomes ready here meanwhile wants one too.
-        let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS).min(room));
         // Before the question: whoever puts a step into the queue from now on says so.
         lane.set_waiting(false);
-        let entries = shared.store.queued(&asks, self.claim(now), slots.len()).await;
+        let mut found = 0;
+        for asks in &asks {
+            found += self.take_out(lane, asks, now).await?;
+        }
+        // A step that came while its slots were reserved found none free and could not wake anybody.
+        if lane.is_waiting() && lane.free() > 0 && lane.flow.is_none() {
+            shared.wanted.poke();
+        }
+        Ok(found)
+    }
+
+    async fn take_out(&self, lane: &Arc<Lane>, asks: &Asks, now: Time) -> Result<usize, StoreError> {
+        // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
+        // of them, for what becomes ready here meanwhile wants one too.
+        let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS).min(asks.all));
+        let entries = self.shared.store.queued(&asks.each, self.claim(now), slots.len()).await;
         let entries = entries.inspect_err(|_| lane.set_waiting(true))?;
-        if is_more(lane, &asks, &entries, slots.len()) {
+        if is_more(lane, &asks.each, &entries, slots.len()) {
             lane.set_waiting(true);
         }
         let mut found = 0;
@@ -352,10 +365,6 @@ impl Scout {
             }
             let claim = Request::found(entry.namespace, entry.run, Command::Claim { node: entry.node }, ticket);
             self.shards.tell(entry.run, claim).await;
-        }
-        // A step that came while its slots were reserved found none free and could not wake anybody.
-        if lane.is_waiting() && lane.free() > 0 && lane.flow.is_none() {
-            shared.wanted.poke();
         }
         Ok(found)
     }

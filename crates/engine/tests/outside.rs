@@ -16,7 +16,7 @@ use quintet_core::plan::{Plan, PlanSpec, Settings, StepSpec, Timeouts};
 use quintet_core::state::{OUTSIDE, RunState};
 use quintet_engine::clock::{Clock, SystemClock, TimeOrderedIds};
 use quintet_engine::executor::{Executor, Handed, Mode};
-use quintet_engine::{Engine, EngineConfig, EngineError, EngineParts, Gate, NodeConfig, Registry, StartRun};
+use quintet_engine::{Engine, EngineConfig, EngineError, EngineParts, Gate, NodeConfig, Registry, Served, StartRun};
 use quintet_store::{LetterFilter, MemoryStore, StepFilter, Store};
 use serde_json::json;
 use support::Faulty;
@@ -80,7 +80,7 @@ impl Desk {
     fn serve(&self, max: Option<u32>, of_queue: Option<u32>) {
         let flow = self.engine.registry().flow("push").unwrap();
         flow.set_max(max);
-        flow.serve([("a".into(), of_queue), ("b".into(), None)]);
+        flow.serve([Served::new("a", of_queue), Served::new("b", None)]);
         self.engine.look_at("push");
     }
 

@@ -9,7 +9,7 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
     Beat, Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NodeBeat, NodeRow,
-    OutboxEntry, QueueAsk, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
+    OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
     StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow,
     WorkflowWrite,
 };
@@ -199,6 +199,12 @@ impl Store for PostgresStore {
             .or_lost(Lost::Harmless)
     }
 
+    async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {
+        read::status::queues(&self.database, namespace)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
     async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
         read::steps::counts(&self.database, namespace, action)
             .await
@@ -324,8 +330,8 @@ impl Store for PostgresStore {
             .or_lost(Lost::Unknown)
     }
 
-    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        write::claims::messages(&self.database, claim, limit)
+    async fn outbox_due(&self, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>, StoreError> {
+        write::claims::messages(&self.database, claim, ask)
             .await
             .or_lost(Lost::Harmless)
     }

@@ -10,7 +10,7 @@ use quintet_core::time::Time;
 use quintet_store::conformance::support::{
     AnyStore, apply, apply_all, asks, claim_of, commit_at, due_numbers, id, message, start, unit,
 };
-use quintet_store::{Commit, QueueAsk, RunWrite, Unit};
+use quintet_store::{Commit, OutboxAsk, QueueAsk, RunWrite, Unit};
 use quintet_store_postgres::{Options, PostgresStore};
 use quintet_testkit::postgres::Database;
 use tokio::task::JoinSet;
@@ -319,7 +319,10 @@ async fn messages_of_one_key_leave_in_order_and_once_whoever_writes_and_delivers
         tasks.spawn(async move {
             let mut sent = Vec::new();
             while delivered.load(Ordering::SeqCst) < STREAMS * MESSAGES {
-                let due = store.outbox_due(claim_of(owner, 20, LATER), 7).await.unwrap();
+                let due = store
+                    .outbox_due(claim_of(owner, 20, LATER), OutboxAsk::up_to(7))
+                    .await
+                    .unwrap();
                 let ids: Vec<i64> = due.iter().map(|entry| entry.id).collect();
                 sent.extend(
                     due.iter()
@@ -354,7 +357,12 @@ async fn a_message_that_another_node_took_is_not_shown_and_what_follows_it_waits
         vec![message("h", "k", "1"), message("h", "k", "2"), message("h", "l", "3")],
     )
     .await;
-    let due = async |owner, now, limit| store.outbox_due(claim_of(owner, now, now + 100), limit).await.unwrap();
+    let due = async |owner, now, limit| {
+        store
+            .outbox_due(claim_of(owner, now, now + 100), OutboxAsk::up_to(limit))
+            .await
+            .unwrap()
+    };
     let first = due(1, 20, 1).await;
     assert_eq!(first[0].body, "1");
     assert_eq!(

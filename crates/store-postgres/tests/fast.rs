@@ -10,8 +10,8 @@ use quintet_core::machine::RunStatus;
 use quintet_core::time::Time;
 use quintet_store::conformance::support::{AnyStore, DEFAULT, claim, digest, id, key, message, queued, start, unit};
 use quintet_store::{
-    Commit, IdempotencyWrite, MemoryStore, OutboxEntry, PlanWrite, RunWrite, StoredRun, Unit, UnitResult, WorkflowPin,
-    WorkflowWrite,
+    Commit, IdempotencyWrite, MemoryStore, OutboxAsk, OutboxEntry, PlanWrite, RunWrite, StoredRun, Unit, UnitResult,
+    WorkflowPin, WorkflowWrite,
 };
 use quintet_store_postgres::Counters;
 use quintet_testkit::random::Random;
@@ -178,8 +178,8 @@ async fn on_the_fast_way_everything_is_answered_as_the_model_does() {
 /// Delivers some of what is due.
 async fn same_messages(model: &AnyStore, store: &AnyStore, now: i64) {
     let (left, right) = (
-        model.outbox_due(claim(now), 2).await.unwrap(),
-        store.outbox_due(claim(now), 2).await.unwrap(),
+        model.outbox_due(claim(now), OutboxAsk::up_to(2)).await.unwrap(),
+        store.outbox_due(claim(now), OutboxAsk::up_to(2)).await.unwrap(),
     );
     let bodies = |due: &[OutboxEntry]| due.iter().map(|entry| entry.body.clone()).collect::<Vec<_>>();
     assert_eq!(bodies(&left), bodies(&right));

@@ -41,6 +41,7 @@ statements! {
     PLANS_GET = "plans/get",
     PLANS_PUT = "plans/put",
     QUEUE_COUNT = "queue/count",
+    QUEUE_COUNTS = "queue/counts",
     QUEUE_LIST = "queue/list",
     QUEUE_PUT = "queue/put",
     QUEUE_REMOVE = "queue/remove",
@@ -186,6 +187,7 @@ mod tests {
         // Figures for operators; runs are counted once after a start.
         "runs/count",
         "queue/count",
+        "queue/counts",
         "outbox/count",
         // Once per move; the first stops at the first row that there is.
         "transfer/begin",

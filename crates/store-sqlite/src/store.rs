@@ -8,7 +8,7 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxEntry, QueueAsk,
+    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxAsk, OutboxEntry, QueueAsk, QueueCount,
     QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter, StepPage, Store, StoreError,
     StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
@@ -237,6 +237,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {
+        let namespace = namespace.to_owned();
+        self.read(move |reader| read::queue::counts(reader, &namespace)).await
+    }
+
     async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
         let (namespace, action) = (namespace.to_owned(), action.to_owned());
         self.read(move |reader| read::steps::counts(reader, &namespace, &action))
@@ -373,8 +378,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.read(move |reader| read::outbox::due(reader, claim.now, limit))
+    async fn outbox_due(&self, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>, StoreError> {
+        let ask = read::outbox::Ask::new(ask);
+        self.read(move |reader| read::outbox::due(reader, claim.now, &ask))
             .await
     }
 

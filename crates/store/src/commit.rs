@@ -149,7 +149,7 @@ pub struct IdempotencyRecord {
 /// A message to the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxWrite {
-    /// Name of the receiver in the configuration.
+    /// The receiver: one that hangs delays nobody else's messages.
     pub target: Arc<str>,
     /// Messages of one target and key are delivered in order.
     pub key: Arc<str>,

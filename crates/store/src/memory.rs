@@ -27,7 +27,7 @@ use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow, NoticeWrite};
 use crate::query::{
-    DueRun, OutboxEntry, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
 };
 use crate::record::{Record, RecordWrite};
@@ -260,6 +260,10 @@ impl Store for MemoryStore {
         Ok(self.state()?.queued(asks, claim, limit))
     }
 
+    async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {
+        Ok(self.state()?.queue_counts(namespace))
+    }
+
     async fn steps(
         &self,
         namespace: &str,
@@ -369,8 +373,8 @@ impl Store for MemoryStore {
         Ok(self.state()?.workflows.remove(&(namespace.into(), id.into())).is_some())
     }
 
-    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        Ok(self.state()?.messages_due(claim, limit))
+    async fn outbox_due(&self, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>, StoreError> {
+        Ok(self.state()?.messages_due(claim, ask))
     }
 
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {

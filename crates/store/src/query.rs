@@ -43,6 +43,8 @@ pub struct RunFilter {
     pub created_from: Option<Time>,
     /// Accepted before.
     pub created_before: Option<Time>,
+    /// With attempts that some process holds, or without any.
+    pub claimed: Option<bool>,
 }
 
 /// One page of runs, newest first.
@@ -82,6 +84,17 @@ impl QueueAsk {
     }
 }
 
+/// What waits in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueCount {
+    /// The queue.
+    pub queue: Arc<str>,
+    /// How many steps.
+    pub waiting: u64,
+    /// The oldest run among theirs.
+    pub oldest: RunId,
+}
+
 /// A step that waits for an executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueEntry {
@@ -112,6 +125,52 @@ pub struct OutboxEntry {
     pub attempts: u32,
     /// When it was written.
     pub created_at: Time,
+}
+
+/// Which of the messages that are due are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxAsk<'a> {
+    /// Messages that are not given, nor taken: whoever asks has them already.
+    pub except: &'a [i64],
+    /// Whose messages are given.
+    pub targets: Targets<'a>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl OutboxAsk<'_> {
+    /// Any messages.
+    pub fn up_to(limit: usize) -> Self {
+        Self {
+            except: &[],
+            targets: Targets::Except(&[]),
+            limit,
+        }
+    }
+
+    /// Whether it asks for a message.
+    pub fn wants(&self, entry: i64, target: &str) -> bool {
+        self.targets.include(target) && !self.except.contains(&entry)
+    }
+}
+
+/// Some receivers.
+#[derive(Debug, Clone, Copy)]
+pub enum Targets<'a> {
+    /// These.
+    Only(&'a [Arc<str>]),
+    /// All but these.
+    Except(&'a [Arc<str>]),
+}
+
+impl Targets<'_> {
+    /// Whether a receiver is one of them.
+    pub fn include(&self, target: &str) -> bool {
+        match self {
+            Self::Only(targets) => targets.iter().any(|known| **known == *target),
+            Self::Except(targets) => targets.iter().all(|known| **known != *target),
+        }
+    }
 }
 
 /// A workflow to be stored under its id; an existing one gets a new version.

@@ -11,7 +11,7 @@ use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow};
 use crate::query::{
-    DueRun, OutboxEntry, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
+    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
     WorkflowVersionRow, WorkflowWrite,
 };
 use crate::record::{Record, RecordWrite};
@@ -75,6 +75,9 @@ pub trait Store: Send + Sync + 'static {
     /// Steps that wait in one of the queues, at most `limit` and of each queue at most as many as asked for:
     /// highest priority first, then oldest run first. Each is taken for the claim's time; a commit removes it.
     async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+
+    /// What waits in the queues, by name; empty ones are left out. Costs a look at all that waits.
+    async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError>;
 
     /// Rows of step runs from `offset` on, at most `limit`.
     async fn steps(
@@ -165,9 +168,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a workflow with its versions; its runs stay. False when there is none.
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError>;
 
-    /// For each target and key, the oldest undelivered message, if it is due; the longest due first. Each is
-    /// taken for the claim's time, or until its delivery succeeded or failed.
-    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// For each target and key, the oldest undelivered message, if it is due and asked for; the longest due first.
+    /// Each is taken for the claim's time, or until its delivery succeeded or failed.
+    async fn outbox_due(&self, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>, StoreError>;
 
     /// When the next message is due, `None` when nothing is left to deliver. A message behind another one of
     /// its target and key waits for that one and does not count; whether one is taken does not matter.

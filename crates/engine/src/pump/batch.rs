@@ -22,6 +22,7 @@ use quintet_store::{
 use tracing::Instrument;
 
 use super::Pump;
+use crate::dispatch::Standing;
 use crate::error::EngineError;
 use crate::load;
 use crate::request::{Applied, Idempotency, Reply, Request, StartRun, Started};
@@ -46,6 +47,8 @@ pub(super) struct Moved {
     pub ticked: bool,
     /// An invariant broke: the state is not to be kept.
     pub broken: bool,
+    /// Others are told of it, through the outbox.
+    pub told: bool,
 }
 
 /// A command of the batch and what came of it.
@@ -103,6 +106,7 @@ impl Moved {
             effects: Vec::new(),
             ticked: false,
             broken: false,
+            told: false,
         }
     }
 }
@@ -296,8 +300,30 @@ impl Pump {
         };
         self.dispatcher.cancel_lost(run, |token| {
             let node = state.and_then(|state| state.nodes.get(token.node as usize));
-            node.is_some_and(|node| node.is_claimed() && node.attempt == token.attempt)
+            match node {
+                Some(node) if node.is_claimed() && node.attempt == token.attempt => Standing::UnderWay,
+                // Nobody makes it again.
+                Some(node) if node.status.is_settled() => Standing::CalledOff,
+                _ => Standing::Lost,
+            }
         });
+    }
+
+    fn queue_change(&self, state: &RunState, effect: &Effect, now: Time) -> Option<QueueChange> {
+        match effect {
+            Effect::Enqueue { node } => {
+                let step = state.nodes[*node as usize].step;
+                let (queue, priority) = (state.plan.queue(step), state.priority_of(*node));
+                let flow = self.shared.registry.flow(&state.plan.spec.steps[step as usize].action);
+                Some(QueueChange::Put {
+                    node: *node,
+                    queue: Arc::clone(queue),
+                    priority: flow.map_or(priority, |flow| flow.rank(queue, priority, now)),
+                })
+            }
+            Effect::Dequeue { node } => Some(QueueChange::Remove { node: *node }),
+            Effect::Dispatch(_) | Effect::CancelAttempt(_) => None,
+        }
     }
 
     fn decide_start(
@@ -442,14 +468,15 @@ impl Pump {
         let state = Arc::make_mut(&mut moved.state);
         seal(state, meta);
         if self.shared.has_hooks {
-            unit.outbox
-                .extend(self.shared.hooks.messages(state, meta, &moved.events));
+            let messages = self.shared.hooks.messages(state, meta, &moved.events);
+            moved.told = !messages.is_empty();
+            unit.outbox.extend(messages);
         }
         let events = serde_json::to_string(&moved.events).unwrap_or_default();
         let queue = moved
             .effects
             .iter()
-            .filter_map(|effect| queue_change(state, effect))
+            .filter_map(|effect| self.queue_change(state, effect, meta.at))
             .collect();
         self.project(unit, state, meta, &moved.events, &moved.effects);
         if self.shared.store.is_shared() {
@@ -499,21 +526,6 @@ fn remember(key: &Idempotency, runs: &[Moved], meta: Meta) -> IdempotencyWrite {
         },
         expires_at: meta.at.plus_ms(key.ttl_ms.unwrap_or(IDEMPOTENCY_TTL_MS)),
         replaces: key.replaces.as_deref().map(answer_of),
-    }
-}
-
-fn queue_change(state: &RunState, effect: &Effect) -> Option<QueueChange> {
-    match effect {
-        Effect::Enqueue { node } => {
-            let step = state.nodes[*node as usize].step;
-            Some(QueueChange::Put {
-                node: *node,
-                queue: Arc::clone(state.plan.queue(step)),
-                priority: state.priority_of(*node),
-            })
-        }
-        Effect::Dequeue { node } => Some(QueueChange::Remove { node: *node }),
-        Effect::Dispatch(_) | Effect::CancelAttempt(_) => None,
     }
 }
 

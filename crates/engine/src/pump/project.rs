@@ -60,6 +60,15 @@ impl Pump {
         limits
     }
 
+    /// An attempt that somebody outside has is called off: whoever gave it to him on this node may tell him.
+    pub(super) fn withdraw(&self, state: &RunState, token: Token) {
+        let node = state.nodes.get(token.node as usize);
+        let spec = node.and_then(|node| state.plan.spec.steps.get(node.step as usize));
+        if let Some(lane) = spec.and_then(|spec| self.shared.registry.lane(&spec.action)) {
+            lane.executor.withdrawn(token);
+        }
+    }
+
     /// Attempts outside that are over make room for others.
     pub(super) fn end_outside(&self, moved: &Moved) {
         let state = &moved.state;
@@ -71,7 +80,7 @@ impl Pump {
             let Some(lane) = self.shared.registry.lane(&state.plan.spec.steps[step as usize].action) else {
                 continue;
             };
-            if lane.flow.is_none() {
+            if lane.flow.is_none() || lane.is_counted_here() {
                 continue;
             }
             lane.end(state.plan.queue(step));
@@ -155,6 +164,7 @@ fn touched(state: &RunState, events: &[Event]) -> BTreeSet<u32> {
             | Event::RunTimedOut { .. }
             | Event::RunPaused { .. }
             | Event::RunResumed { .. }
+            | Event::RunDue
             | Event::AttemptAccepted { .. }
             | Event::StepProgressed { .. }
             | Event::LogAppended { .. } => {}

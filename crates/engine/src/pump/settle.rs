@@ -188,7 +188,9 @@ impl Pump {
                     self.local.extend(self.dispatcher.dispatch(*work));
                 }
                 Effect::CancelAttempt(token) => {
-                    self.dispatcher.cancel(token);
+                    if !self.dispatcher.cancel(token) {
+                        self.withdraw(state, token);
+                    }
                     self.shared.store.hint();
                 }
                 Effect::Enqueue { node } => {
@@ -201,7 +203,7 @@ impl Pump {
         }
         self.set_timer(state);
         self.shared.watchers.publish(state);
-        if self.shared.has_hooks {
+        if moved.told {
             self.shared.outbox_filled.notify_one();
         }
         tracing::debug!(run = %state.id, version = state.version, status = state.status.as_str(), "stored");

@@ -12,6 +12,7 @@ use quintet_core::plan::{Digest, Plan, PlanSpec, StepSpec};
 use quintet_core::time::Time;
 use quintet_engine::clock::{SystemClock, TimeOrderedIds};
 use quintet_engine::executor::{Executor, Mode};
+use quintet_engine::hooks::{Delivery, HookSource};
 use quintet_engine::{Engine, EngineConfig, EngineParts, Registry, StartRun};
 use quintet_store::*;
 use serde_json::{Value, json};
@@ -35,6 +36,10 @@ pub struct Faulty {
     pub holds_queue: AtomicBool,
     pub queue_asked: Semaphore,
     pub queue_answer: Semaphore,
+    /// Questions that got nowhere because it was cut.
+    pub turned_away: AtomicUsize,
+    /// Questions for messages that are due.
+    pub outbox_asks: AtomicUsize,
 }
 
 impl Faulty {
@@ -50,6 +55,8 @@ impl Faulty {
             holds_queue: AtomicBool::new(false),
             queue_asked: Semaphore::new(0),
             queue_answer: Semaphore::new(0),
+            turned_away: AtomicUsize::new(0),
+            outbox_asks: AtomicUsize::new(0),
         })
     }
 }
@@ -57,6 +64,7 @@ impl Faulty {
 impl Faulty {
     fn through(&self) -> Result<(), StoreError> {
         if self.cut.load(Ordering::SeqCst) {
+            self.turned_away.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::Unavailable("cut off".into()));
         }
         Ok(())
@@ -149,6 +157,10 @@ impl Store for Faulty {
     ) -> Result<StepPage, StoreError> {
         self.inner.steps(namespace, filter, offset, limit).await
     }
+    async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {
+        self.inner.queue_counts(namespace).await
+    }
+
     async fn step_counts(&self, namespace: &str, action: &str) -> Result<StepCounts, StoreError> {
         self.inner.step_counts(namespace, action).await
     }
@@ -227,16 +239,20 @@ impl Store for Faulty {
     async fn delete_workflow(&self, namespace: &str, id: &str) -> Result<bool, StoreError> {
         self.inner.delete_workflow(namespace, id).await
     }
-    async fn outbox_due(&self, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.inner.outbox_due(claim, limit).await
+    async fn outbox_due(&self, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.outbox_asks.fetch_add(1, Ordering::SeqCst);
+        self.through()?;
+        self.inner.outbox_due(claim, ask).await
     }
     async fn outbox_next(&self) -> Result<Option<Time>, StoreError> {
         self.inner.outbox_next().await
     }
     async fn outbox_delivered(&self, ids: &[i64]) -> Result<(), StoreError> {
+        self.through()?;
         self.inner.outbox_delivered(ids).await
     }
     async fn outbox_failed(&self, id: i64, error: &str, retry_at: Option<Time>) -> Result<(), StoreError> {
+        self.through()?;
         self.inner.outbox_failed(id, error, retry_at).await
     }
     async fn prune(&self, before: Time, now: Time, limit: usize) -> Result<u64, StoreError> {
@@ -353,6 +369,12 @@ pub async fn rig(store: Arc<dyn Store>, concurrency: usize) -> Rig {
 }
 
 pub async fn rig_with(store: Arc<dyn Store>, concurrency: usize, config: EngineConfig) -> Rig {
+    rig_telling(store, concurrency, config, None).await
+}
+
+pub type Hooks = (Arc<dyn HookSource>, Arc<dyn Delivery>);
+
+pub async fn rig_telling(store: Arc<dyn Store>, concurrency: usize, config: EngineConfig, hooks: Option<Hooks>) -> Rig {
     let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::default());
     let slow = Slow {
         gate: Arc::clone(&gate),
@@ -365,7 +387,7 @@ pub async fn rig_with(store: Arc<dyn Store>, concurrency: usize, config: EngineC
         registry,
         clock: Arc::new(SystemClock),
         ids: Box::new(TimeOrderedIds::new(SystemClock)),
-        hooks: None,
+        hooks,
         config: EngineConfig {
             drain_ms: 200,
             ..config

@@ -2,6 +2,7 @@ WITH due AS (
     SELECT target, key
     FROM quintet.outbox_streams
     WHERE due_at <= $1 AND (taken_by IS NULL OR taken_by = $2 OR taken_until <= $1)
+        AND head <> ALL ($5) AND (target = ANY ($6)) = $7
     ORDER BY due_at, head
     LIMIT $4
     FOR UPDATE SKIP LOCKED

@@ -4,6 +4,7 @@ WHERE namespace = $1 AND namespace <> 'default' AND id <= $2
     AND ($3 >> status) & 1 = 1
     AND ($4 IS NULL OR created_at >= $4)
     AND ($5 IS NULL OR created_at < $5)
+    AND ($8 IS NULL OR (claims > 0) = $8)
     AND ($6 IS NULL OR workflow = $6)
 ORDER BY namespace DESC, id DESC
 LIMIT $7

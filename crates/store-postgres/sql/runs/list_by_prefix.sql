@@ -28,6 +28,7 @@ FROM names AS n
             AND ($3 >> status) & 1 = 1
             AND ($4 IS NULL OR created_at >= $4)
             AND ($5 IS NULL OR created_at < $5)
+            AND ($8 IS NULL OR (claims > 0) = $8)
         ORDER BY namespace DESC, workflow DESC, id DESC
         LIMIT $7
     ) AS r

@@ -4,6 +4,7 @@ WHERE finished_at IS NULL AND namespace = $1 AND id <= $2
     AND ($3 >> status) & 1 = 1
     AND ($4 IS NULL OR created_at >= $4)
     AND ($5 IS NULL OR created_at < $5)
+    AND ($9 IS NULL OR (claims > 0) = $9)
     AND ($6 IS NULL OR workflow = $6)
     AND ($8 IS NULL OR starts_with(workflow, $8))
 ORDER BY id DESC

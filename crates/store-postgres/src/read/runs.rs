@@ -151,7 +151,7 @@ impl List<'_> {
         let workflow = self.filter.workflow.as_deref().map(Text);
         let (namespace, limit) = (Text(self.namespace), sql_limit(self.limit));
         let prefix = self.filter.workflow_prefix.as_deref().map(Text);
-        let all: [Param<'_>; 8] = [
+        let mut params: Vec<Param<'_>> = vec![
             &namespace,
             &self.newest,
             &statuses,
@@ -159,18 +159,21 @@ impl List<'_> {
             &until,
             &workflow,
             &limit,
-            &prefix,
         ];
         // Where the workflow is known, so is how it begins.
-        let params = &all[..statement.types.len()];
-        codec::all(&self.database.read(statement, params).await?.rows, codec::run)
+        if statement.types.len() > params.len() + 1 {
+            params.push(&prefix);
+        }
+        params.push(&self.filter.claimed);
+        codec::all(&self.database.read(statement, &params).await?.rows, codec::run)
     }
 
     async fn by_prefix(&self, prefix: &str) -> Result<Vec<RunRow>> {
         let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
         let (namespace, prefix, limit) = (Text(self.namespace), Text(prefix), sql_limit(self.limit));
         let mask = self.mask();
-        let params: [Param<'_>; 7] = [&namespace, &self.newest, &mask, &from, &until, &prefix, &limit];
+        let claimed = &self.filter.claimed;
+        let params: [Param<'_>; 8] = [&namespace, &self.newest, &mask, &from, &until, &prefix, &limit, claimed];
         let answer = self.database.read(&sql::RUNS_LIST_BY_PREFIX, &params).await?;
         codec::all(&answer.rows, codec::run)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quintet_core::machine::RunStatus;
-use quintet_store::StoreStatus;
+use quintet_store::{QueueCount, StoreStatus};
 use tokio_postgres::Row;
 
 use crate::codec::{self, get};
@@ -45,6 +45,20 @@ pub async fn status(database: &Database) -> Result<StoreStatus> {
         outbox: codec::unsigned(messages, 0)?,
         outbox_dead: codec::unsigned(messages, 1)?,
         bytes: Some(codec::unsigned(bytes, 0)?),
+    })
+}
+
+/// What waits in the queues of a namespace.
+pub async fn queues(database: &Database, namespace: &str) -> Result<Vec<QueueCount>> {
+    let namespace = codec::Text(namespace);
+    let steps = [COUNTING, Step::Run(&sql::QUEUE_COUNTS, vec![&namespace]), COMMIT];
+    let answers = database.session().await?.with_patience(PATIENCE).flight(&steps).await?;
+    codec::all(&answers[1].rows, |row| {
+        Ok(QueueCount {
+            queue: codec::text(row, 0)?,
+            waiting: codec::unsigned(row, 1)?,
+            oldest: codec::run_id(row, 2)?,
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Claim, DueRun, OutboxEntry, QueueAsk, QueueEntry};
+use quintet_store::{Claim, DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueEntry, Targets};
 
 use crate::codec::{self, Text, Uuid, limit as sql_limit, micros, signed};
 use crate::error::Result;
@@ -35,12 +35,20 @@ pub async fn queued(database: &Database, asks: &[QueueAsk], claim: Claim, limit:
     codec::all(&database.run(&sql::QUEUE_CLAIM, &params).await?.rows, codec::entry)
 }
 
-pub async fn messages(database: &Database, claim: Claim, limit: usize) -> Result<Vec<OutboxEntry>> {
-    let params: [Param<'_>; 4] = [
+pub async fn messages(database: &Database, claim: Claim, ask: OutboxAsk<'_>) -> Result<Vec<OutboxEntry>> {
+    let (targets, are_wanted) = match ask.targets {
+        Targets::Only(targets) => (targets, true),
+        Targets::Except(targets) => (targets, false),
+    };
+    let targets: Vec<&str> = targets.iter().map(|target| &**target).collect();
+    let params: [Param<'_>; 7] = [
         &claim.now.0,
         &claim.owner.cast_signed(),
         &claim.until.0,
-        &sql_limit(limit),
+        &sql_limit(ask.limit),
+        &ask.except,
+        &targets,
+        &are_wanted,
     ];
     codec::all(&database.run(&sql::OUTBOX_CLAIM, &params).await?.rows, codec::message)
 }

@@ -6,5 +6,6 @@ WHERE namespace = ?1 AND status = ?3 AND status > 10 AND id < ?2
     AND (?6 IS NULL OR workflow = ?6)
     AND (?8 IS NULL OR workflow >= ?8)
     AND (?9 IS NULL OR workflow < ?9)
+    AND (?10 IS NULL OR (claims > 0) = ?10)
 ORDER BY id DESC
 LIMIT ?7

@@ -6,5 +6,6 @@ WHERE namespace = ?1 AND workflow = ?6 AND workflow <> '' AND id < ?2
     AND (?5 IS NULL OR created_at < ?5)
     AND (?8 IS NULL OR workflow >= ?8)
     AND (?9 IS NULL OR workflow < ?9)
+    AND (?10 IS NULL OR (claims > 0) = ?10)
 ORDER BY id DESC
 LIMIT ?7

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quintet_store::{QueueAsk, QueueEntry};
+use quintet_store::{QueueAsk, QueueCount, QueueEntry};
 use rusqlite::params;
 
 use super::Reader;
@@ -33,5 +33,15 @@ pub fn queued(reader: &Reader, asks: &[QueueAsk], limit: usize) -> Result<Vec<Qu
         }
         ranked.sort_by_key(|(rank, entry)| (*rank, entry.run, entry.node));
         Ok(ranked.into_iter().take(limit).map(|(_, entry)| entry).collect())
+    })
+}
+
+pub fn counts(reader: &Reader, namespace: &str) -> Result<Vec<QueueCount>> {
+    reader.all(sql::QUEUE_COUNTS, params![namespace], |row| {
+        Ok(QueueCount {
+            queue: codec::text(row, 0)?,
+            waiting: row.get::<_, i64>(1)?.cast_unsigned(),
+            oldest: codec::run_id(row, 2)?,
+        })
     })
 }

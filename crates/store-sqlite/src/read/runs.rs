@@ -21,6 +21,9 @@ use crate::sql;
 /// Sorts after every id: they are 16 bytes.
 const ABOVE_ALL: [u8; 17] = [0xff; 17];
 
+/// How many runs of a workflow are looked at before all that are unfinished are.
+const NEWEST: usize = 1_000;
+
 /// The namespace that has no index of its own, as in `runs_by_namespace`.
 const DEFAULT: &str = "default";
 
@@ -84,7 +87,9 @@ pub fn page(
     };
     let complete = filter.statuses.is_empty() || filter.statuses.contains(&RunStatus::Complete);
     let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
-    let mut rows = if !complete {
+    let mut rows = if !complete && !inline && filter.workflow.is_some() {
+        reader.snapshot(|_| list.unusual_of_workflow())?
+    } else if !complete {
         reader.snapshot(|_| list.unusual())?
     } else if let (Some(prefix), None) = (list.prefix(), &filter.workflow) {
         reader.snapshot(|_| list.by_prefix(prefix))?
@@ -132,7 +137,8 @@ impl List<'_> {
             workflow,
             sql_limit(self.limit),
             prefix,
-            behind
+            behind,
+            self.filter.claimed
         ];
         self.reader.all(sql, params, codec::run)
     }
@@ -173,6 +179,27 @@ impl List<'_> {
             .fold(0, |mask, status| mask | 1 << status.number())
     }
 
+    /// Runs of one workflow in states that few are in. Where many are, as in a long queue, the newest runs of the
+    /// workflow hold as many as are wanted, and there is no need to look at all that are unfinished.
+    fn unusual_of_workflow(&self) -> Result<Vec<RunRow>> {
+        let newest = List {
+            filter: &RunFilter {
+                workflow: self.filter.workflow.clone(),
+                ..RunFilter::default()
+            },
+            limit: NEWEST,
+            ..*self
+        };
+        let mut rows = newest.run(sql::RUNS_LIST_BY_WORKFLOW, -1)?;
+        let is_all = rows.len() < NEWEST;
+        rows.retain(|row| fits(row, self.filter));
+        if is_all || rows.len() >= self.limit {
+            rows.truncate(self.limit);
+            return Ok(rows);
+        }
+        self.unusual()
+    }
+
     /// Runs in states that few are in: unfinished ones, and each bad end by itself, because the index is in order of
     /// id only within one state.
     fn unusual(&self) -> Result<Vec<RunRow>> {
@@ -188,6 +215,14 @@ impl List<'_> {
         newest(&mut rows, self.limit);
         Ok(rows)
     }
+}
+
+/// Whether a run of the right workflow is asked for.
+fn fits(row: &RunRow, filter: &RunFilter) -> bool {
+    filter.statuses.contains(&row.status)
+        && filter.created_from.is_none_or(|from| row.created_at >= from)
+        && filter.created_before.is_none_or(|before| row.created_at < before)
+        && filter.claimed.is_none_or(|claimed| (row.claims > 0) == claimed)
 }
 
 /// Sorts behind everything that begins with `prefix`, and before everything else that sorts behind `prefix`.

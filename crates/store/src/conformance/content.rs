@@ -69,7 +69,7 @@ async fn round_trip(store: &AnyStore, text: &str) {
         .unwrap()
         .expect("the record is there");
     assert_eq!((record.request, &*record.answer), ([0xff; 32], text));
-    let sent = &store.outbox_due(claim(10), 10).await.unwrap()[0];
+    let sent = &store.outbox_due(claim(10), OutboxAsk::up_to(10)).await.unwrap()[0];
     assert_eq!(
         (&*sent.target, &*sent.key, &*sent.message_id, &*sent.body),
         (text, text, text, text)

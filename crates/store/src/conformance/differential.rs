@@ -20,6 +20,7 @@ mod commands;
 mod steps;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
@@ -30,7 +31,7 @@ pub(super) use self::steps::{ACTIONS, KINDS};
 use super::support::{AnyStore, asks, claim, id};
 use crate::commit::RunRow;
 use crate::node::Claim;
-use crate::query::{DueRun, OutboxEntry, RunFilter};
+use crate::query::{DueRun, OutboxAsk, OutboxEntry, RunFilter, Targets};
 
 /// Runs `steps` commands on both stores and panics at the first difference.
 pub async fn compare(model: AnyStore, other: AnyStore, seed: u64, steps: usize) {
@@ -192,16 +193,33 @@ impl Pair {
             }
         }
         self.messages(now, limit).await;
+        self.messages_but(now, limit, *model, *other).await;
+    }
+
+    /// The messages that are due without one of them and those of a receiver.
+    async fn messages_but(&mut self, now: Time, limit: usize, model: i64, other: i64) {
+        let broker = [Arc::from("broker")];
+        let targets = match self.random.below(3) {
+            0 => Targets::Only(&broker),
+            1 => Targets::Except(&broker),
+            _ => Targets::Except(&[]),
+        };
+        let (model, other) = ([model], [other]);
+        let ask = |except| OutboxAsk { except, targets, limit };
+        let left = self.model.outbox_due(at(now), ask(&model)).await.unwrap();
+        let right = self.other.outbox_due(at(now), ask(&other)).await.unwrap();
+        assert_eq!(
+            nameless(&left),
+            nameless(&right),
+            "at {now:?}, at most {limit} of {targets:?}"
+        );
     }
 
     /// The messages that are due, which both stores must give in the same order: under which number each store
     /// knows them is its own business.
     async fn messages(&mut self, now: Time, limit: usize) -> Vec<(i64, i64)> {
-        let left = self.model.outbox_due(at(now), limit).await.unwrap();
-        let right = self.other.outbox_due(at(now), limit).await.unwrap();
-        let nameless = |due: &[OutboxEntry]| -> Vec<OutboxEntry> {
-            due.iter().map(|entry| OutboxEntry { id: 0, ..entry.clone() }).collect()
-        };
+        let left = self.model.outbox_due(at(now), OutboxAsk::up_to(limit)).await.unwrap();
+        let right = self.other.outbox_due(at(now), OutboxAsk::up_to(limit)).await.unwrap();
         assert_eq!(nameless(&left), nameless(&right), "at {now:?}, at most {limit}");
         left.iter()
             .zip(&right)
@@ -259,6 +277,9 @@ impl Pair {
         self.figures().await;
         self.all_rows().await;
         same!(self, store => store.queued(&asks(&QUEUES), claim(0), usize::MAX));
+        for namespace in NAMESPACES {
+            same!(self, store => store.queue_counts(namespace));
+        }
         self.messages(Time(i64::MAX), usize::MAX).await;
         for namespace in NAMESPACES {
             for number in self.random.runs() {
@@ -271,6 +292,10 @@ impl Pair {
 
 fn at(now: Time) -> Claim {
     claim(now.0)
+}
+
+fn nameless(due: &[OutboxEntry]) -> Vec<OutboxEntry> {
+    due.iter().map(|entry| OutboxEntry { id: 0, ..entry.clone() }).collect()
 }
 
 fn ids(due: &[DueRun]) -> BTreeSet<RunId> {

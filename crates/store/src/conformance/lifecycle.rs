@@ -82,7 +82,7 @@ pub async fn a_closed_store_refuses_everything(store: AnyStore) {
         store.workflows(DEFAULT, None, 10),
         store.workflow_versions(DEFAULT, "w"),
         store.delete_workflow(DEFAULT, "w"),
-        store.outbox_due(claim(0), 10),
+        store.outbox_due(claim(0), OutboxAsk::up_to(10)),
         store.outbox_next(),
         store.outbox_delivered(&[1]),
         store.outbox_failed(1, "refused", None),

@@ -245,7 +245,10 @@ pub async fn the_range_of_acceptance_is_half_open(store: AnyStore) {
 fn mixture() -> impl Iterator<Item = RunWrite> {
     (0..84u64).map(|number| {
         let workflow = ["", "a", "b"][(number % 3) as usize];
-        in_state(number, (number % 14) as u8).with(|row| row.workflow = workflow.into())
+        in_state(number, (number % 14) as u8).with(|row| {
+            row.workflow = workflow.into();
+            row.claims = u32::from(number % 14 < 10 && number % 5 == 0);
+        })
     })
 }
 
@@ -260,8 +263,9 @@ fn mixed_filters() -> Vec<RunFilter> {
             &[StepsInProcess],
             &[Complete, Error],
         ] {
-            for range in [None, Some((Time(20), Time(70)))] {
+            for (range, claimed) in [(None, None), (Some((Time(20), Time(70))), None), (None, Some(false))] {
                 filters.push(RunFilter {
+                    claimed,
                     workflow: workflow.map(Into::into),
                     workflow_prefix: None,
                     statuses: statuses.to_vec(),
@@ -270,6 +274,17 @@ fn mixed_filters() -> Vec<RunFilter> {
                 });
             }
         }
+        filters.push(RunFilter {
+            claimed: Some(true),
+            workflow: workflow.map(Into::into),
+            ..RunFilter::default()
+        });
+        filters.push(RunFilter {
+            claimed: Some(true),
+            workflow: workflow.map(Into::into),
+            statuses: vec![StepsInProcess, Paused, RunStatus::Pending, RunStatus::WaitingForRetry],
+            ..RunFilter::default()
+        });
     }
     filters
 }
@@ -284,7 +299,8 @@ fn expected(filter: &RunFilter) -> Vec<u64> {
         );
         let workflow = filter.workflow.as_deref().unwrap_or(&row.workflow) == &*row.workflow;
         let status = filter.statuses.is_empty() || filter.statuses.contains(&row.status);
-        workflow && status && (from.0..before.0).contains(&row.created_at.0)
+        let claimed = filter.claimed.is_none_or(|claimed| (row.claims > 0) == claimed);
+        workflow && status && claimed && (from.0..before.0).contains(&row.created_at.0)
     };
     let mut found = numbers(mixture().filter(fits).map(|write| write.row.id));
     found.reverse();

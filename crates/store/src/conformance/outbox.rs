@@ -1,8 +1,11 @@
 //! Messages to the outside: in order per target and key, and no key waits for another one.
 
+use std::sync::Arc;
+
 use quintet_core::time::Time;
 
 use super::support::*;
+use crate::query::Targets;
 
 async fn send(store: &AnyStore, at: i64, bodies: &[(&str, &str, &str)]) {
     let units = bodies
@@ -24,8 +27,14 @@ async fn fail(store: &AnyStore, now: i64, body: &str, retry_at: Option<i64>) {
 
 pub async fn a_message_is_read_back_as_it_was_written(store: AnyStore) {
     send(&store, 10, &[("hooks", "run 1", "body")]).await;
-    assert!(store.outbox_due(claim(9), 10).await.unwrap().is_empty());
-    let due = store.outbox_due(claim(10), 10).await.unwrap();
+    assert!(
+        store
+            .outbox_due(claim(9), OutboxAsk::up_to(10))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let due = store.outbox_due(claim(10), OutboxAsk::up_to(10)).await.unwrap();
     let [entry] = &due[..] else { panic!("{due:?}") };
     assert_eq!((&*entry.target, &*entry.key, &*entry.body), ("hooks", "run 1", "body"));
     assert_eq!(
@@ -69,7 +78,7 @@ pub async fn a_failed_message_delays_only_its_key_until_its_retry(store: AnyStor
     assert_eq!(messages(&store, 49).await, ["3"]);
     assert_eq!(messages(&store, 50).await, ["3", "1"]);
     fail(&store, 50, "1", Some(60)).await;
-    let due = store.outbox_due(claim(60), 10).await.unwrap();
+    let due = store.outbox_due(claim(60), OutboxAsk::up_to(10)).await.unwrap();
     assert_eq!(
         due.iter().find(|entry| entry.body == "1").map(|entry| entry.attempts),
         Some(2)
@@ -116,9 +125,75 @@ pub async fn the_longest_due_message_comes_first(store: AnyStore) {
     send(&store, 30, &[("h", "a", "1")]).await;
     send(&store, 10, &[("h", "b", "2"), ("h", "c", "3")]).await;
     assert_eq!(messages(&store, 100).await, ["2", "3", "1"]);
-    let two = store.outbox_due(claim(100), 2).await.unwrap();
+    let two = store.outbox_due(claim(100), OutboxAsk::up_to(2)).await.unwrap();
     assert_eq!(two.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2", "3"]);
-    assert!(store.outbox_due(claim(100), 0).await.unwrap().is_empty());
+    assert!(
+        store
+            .outbox_due(claim(100), OutboxAsk::up_to(0))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub async fn only_messages_that_are_asked_for_are_given_and_they_count_alone(store: AnyStore) {
+    send(
+        &store,
+        10,
+        &[
+            ("g", "a", "1"),
+            ("h", "b", "2"),
+            ("h", "c", "3"),
+            ("i", "d", "4"),
+            ("i", "e", "5"),
+        ],
+    )
+    .await;
+    let (held, left_out) = (
+        [message_id(&store, 10, "2").await],
+        [Arc::from("g"), Arc::from("nobody")],
+    );
+    let all = OutboxAsk::up_to(10);
+    let asks = [
+        (OutboxAsk { except: &held, ..all }, vec!["1", "3", "4", "5"]),
+        (
+            OutboxAsk {
+                limit: 2,
+                except: &held,
+                targets: Targets::Except(&left_out),
+            },
+            vec!["3", "4"],
+        ),
+        (
+            OutboxAsk {
+                targets: Targets::Only(&left_out),
+                ..all
+            },
+            vec!["1"],
+        ),
+        (
+            OutboxAsk {
+                targets: Targets::Only(&[]),
+                ..all
+            },
+            vec![],
+        ),
+    ];
+    for (ask, expected) in asks {
+        let due = store.outbox_due(claim(10), ask).await.unwrap();
+        assert_eq!(
+            due.iter().map(|entry| &*entry.body).collect::<Vec<_>>(),
+            expected,
+            "{ask:?}"
+        );
+    }
+    // A message behind the one that is held waits for it.
+    send(&store, 10, &[("h", "b", "6")]).await;
+    let due = store
+        .outbox_due(claim(10), OutboxAsk { except: &held, ..all })
+        .await
+        .unwrap();
+    assert!(due.iter().all(|entry| entry.body != "6"), "{due:?}");
 }
 
 pub async fn ids_grow_and_are_not_given_twice(store: AnyStore) {

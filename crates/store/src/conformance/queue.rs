@@ -128,3 +128,18 @@ pub async fn entries_carry_their_namespace(store: AnyStore) {
     };
     assert_eq!(store.queued(&asks(&["a"]), claim(0), 10).await.unwrap(), [entry]);
 }
+
+pub async fn what_waits_is_counted_by_queue_in_one_namespace(store: AnyStore) {
+    let elsewhere = start(9).within("other");
+    let of = |number, queue| start(number).put(0, queue);
+    let first = of(1, "b").put(1, "a");
+    apply_all(&store, [of(2, "b"), of(3, "a"), first.clone(), elsewhere.put(0, "c")]).await;
+    let counts = async || {
+        let counts = store.queue_counts(DEFAULT).await.expect("counts");
+        let each = counts.into_iter().map(|count| (count.queue.to_string(), count.waiting, count.oldest));
+        each.collect::<Vec<_>>()
+    };
+    assert_eq!(counts().await, [("a".to_owned(), 2, id(1)), ("b".to_owned(), 2, id(1))]);
+    apply(&store, first.next().remove(0).remove(1)).await;
+    assert_eq!(counts().await, [("a".to_owned(), 1, id(3)), ("b".to_owned(), 1, id(2))]);
+}

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::support::*;
 use crate::commit::Unit;
 use crate::node::{Beat, NodeBeat, Notice, NoticeWrite};
+use crate::query::Targets;
 
 /// Milliseconds that no test lasts.
 const LONG: u64 = 600_000;
@@ -87,7 +88,10 @@ pub async fn a_taken_timer_is_not_shown_to_others_until_the_run_moves(store: Any
 pub async fn a_taken_message_is_not_shown_to_others_until_it_failed(store: AnyStore) {
     let _ = commit_at(&store, 10, vec![message("h", "k", "1"), message("h", "k", "2")]).await;
     let due = async |owner, now| -> Vec<String> {
-        let due = store.outbox_due(claim_of(owner, now, now + 100), 10).await.unwrap();
+        let due = store
+            .outbox_due(claim_of(owner, now, now + 100), OutboxAsk::up_to(10))
+            .await
+            .unwrap();
         due.into_iter().map(|entry| entry.body).collect()
     };
     assert_eq!(due(1, 50).await, ["1"]);
@@ -100,8 +104,34 @@ pub async fn a_taken_message_is_not_shown_to_others_until_it_failed(store: AnySt
     assert_eq!(due(2, 151).await, ["2"]);
 }
 
+pub async fn a_message_that_was_not_asked_for_is_not_taken(store: AnyStore) {
+    let _ = commit_at(&store, 10, vec![message("g", "k", "1"), message("h", "k", "2")]).await;
+    let left_out: [Arc<str>; 1] = ["g".into()];
+    let ask = OutboxAsk {
+        targets: Targets::Except(&left_out),
+        ..OutboxAsk::up_to(10)
+    };
+    let own = store.outbox_due(claim_of(1, 50, 150), ask).await.unwrap();
+    assert_eq!(own.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2"]);
+    // What its owner has and leaves out is not taken for longer.
+    let held = OutboxAsk {
+        except: &[own[0].id],
+        ..OutboxAsk::up_to(10)
+    };
+    let first = store.outbox_due(claim_of(1, 100, 200), held).await.unwrap();
+    assert_eq!(first.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["1"]);
+    let others = store
+        .outbox_due(claim_of(2, 150, 250), OutboxAsk::up_to(10))
+        .await
+        .unwrap();
+    assert_eq!(others.iter().map(|entry| &*entry.body).collect::<Vec<_>>(), ["2"]);
+}
+
 async fn message_id_of(store: &AnyStore, owner: u64, now: i64, body: &str) -> i64 {
-    let due = store.outbox_due(claim_of(owner, now, now + 100), 10).await.unwrap();
+    let due = store
+        .outbox_due(claim_of(owner, now, now + 100), OutboxAsk::up_to(10))
+        .await
+        .unwrap();
     due.iter().find(|entry| entry.body == body).expect("it is due").id
 }
 
@@ -263,7 +293,7 @@ pub async fn a_beat_tells_what_waits_and_is_not_taken_by_others(store: AnyStore)
     let claim = claim_of(2, 25, i64::MAX);
     assert_eq!(store.due(claim, 10).await.unwrap().len(), 1);
     assert_eq!(store.queued(&asks(&["a"]), claim, 10).await.unwrap().len(), 1);
-    assert_eq!(store.outbox_due(claim, 10).await.unwrap().len(), 1);
+    assert_eq!(store.outbox_due(claim, OutboxAsk::up_to(10)).await.unwrap().len(), 1);
     let rest = beat(&store, 1, LONG).await;
     assert_eq!(
         (rest.next_wake, rest.queued, rest.outbox_next),

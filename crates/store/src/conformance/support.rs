@@ -12,6 +12,7 @@ use crate::commit::{
     Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, QueueChange, RunRow, RunWrite, Unit, UnitResult,
 };
 use crate::node::Claim;
+pub use crate::query::OutboxAsk;
 use crate::query::{DueRun, QueueAsk, QueueEntry, RunFilter};
 use crate::steps::{DeadLetter, StepRow};
 use crate::traits::Store;
@@ -334,7 +335,7 @@ pub async fn queued(store: &AnyStore, queues: &[&str], limit: usize) -> Vec<(u64
 /// Bodies of the messages that are due.
 pub async fn messages(store: &AnyStore, now: i64) -> Vec<String> {
     store
-        .outbox_due(claim(now), 1000)
+        .outbox_due(claim(now), OutboxAsk::up_to(1000))
         .await
         .unwrap()
         .into_iter()
@@ -344,7 +345,7 @@ pub async fn messages(store: &AnyStore, now: i64) -> Vec<String> {
 
 /// Position of the message with this body, which must be due.
 pub async fn message_id(store: &AnyStore, now: i64, body: &str) -> i64 {
-    let due = store.outbox_due(claim(now), 1000).await.unwrap();
+    let due = store.outbox_due(claim(now), OutboxAsk::up_to(1000)).await.unwrap();
     due.iter()
         .find(|entry| entry.body == body)
         .expect("the message is due")

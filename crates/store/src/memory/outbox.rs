@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Message, State, Taken};
 use crate::node::Claim;
-use crate::query::OutboxEntry;
+use crate::query::{OutboxAsk, OutboxEntry};
 
 impl State {
     /// The oldest undelivered message of each target and key.
@@ -18,13 +18,14 @@ impl State {
         heads.into_values().collect()
     }
 
-    pub(super) fn messages_due(&mut self, claim: Claim, limit: usize) -> Vec<OutboxEntry> {
+    pub(super) fn messages_due(&mut self, claim: Claim, ask: OutboxAsk<'_>) -> Vec<OutboxEntry> {
         let mut due = self.heads();
         due.retain(|message| message.due_at <= claim.now && message.taken.is_free_for(claim.owner, claim.now));
+        due.retain(|message| ask.wants(message.entry.id, &message.entry.target));
         due.sort_by_key(|message| (message.due_at, message.entry.id));
         let due: Vec<OutboxEntry> = due
             .into_iter()
-            .take(limit)
+            .take(ask.limit)
             .map(|message| message.entry.clone())
             .collect();
         for entry in &due {

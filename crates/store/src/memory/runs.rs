@@ -10,7 +10,7 @@ use quintet_core::time::Time;
 use super::{Run, State, Taken};
 use crate::commit::RunRow;
 use crate::node::Claim;
-use crate::query::{DueRun, QueueAsk, QueueEntry, RunFilter, RunPage, StoreStatus};
+use crate::query::{DueRun, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus};
 
 impl State {
     pub(super) fn find(&self, namespace: &str, id: RunId) -> Option<&Run> {
@@ -48,6 +48,21 @@ impl State {
         due.truncate(limit);
         due.iter_mut().for_each(|run| run.taken = Taken::by(claim));
         due.into_iter().map(|run| due_run(&run.row)).collect()
+    }
+
+    pub(super) fn queue_counts(&self, namespace: &str) -> Vec<QueueCount> {
+        let mut counts: BTreeMap<Arc<str>, QueueCount> = BTreeMap::new();
+        // In order of the runs, so that the first of a queue is the oldest.
+        let waiting = self.queue.iter().filter(|(_, waiting)| &*waiting.namespace == namespace);
+        for ((run, _), waiting) in waiting {
+            let count = counts.entry(Arc::clone(&waiting.queue)).or_insert_with(|| QueueCount {
+                queue: Arc::clone(&waiting.queue),
+                waiting: 0,
+                oldest: *run,
+            });
+            count.waiting += 1;
+        }
+        counts.into_values().collect()
     }
 
     pub(super) fn queued(&mut self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Vec<QueueEntry> {
@@ -133,4 +148,5 @@ fn fits(row: &RunRow, filter: &RunFilter) -> bool {
         && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
         && filter.created_from.is_none_or(|from| row.created_at >= from)
         && filter.created_before.is_none_or(|before| row.created_at < before)
+        && filter.claimed.is_none_or(|claimed| (row.claims > 0) == claimed)
 }

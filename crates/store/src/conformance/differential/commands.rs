@@ -98,6 +98,7 @@ impl Generator {
             statuses,
             created_from: self.one_in(4).then(|| self.time()),
             created_before: self.one_in(4).then(|| self.time()),
+            claimed: self.one_in(4).then(|| self.one_in(2)),
         }
     }
 
