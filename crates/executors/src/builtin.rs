@@ -106,6 +106,7 @@ pub(crate) mod tests {
             priority: 0,
             labels: serde_json::Map::new(),
             priority_is_for_all: false,
+            not_before: None,
         })
     }
 

@@ -147,7 +147,7 @@ impl Executor for Http {
 }
 
 /// Adds what every request says about itself, where the step has not said it.
-fn introduce(headers: &mut HeaderMap, work: &Work) {
+pub(crate) fn introduce(headers: &mut HeaderMap, work: &Work) {
     let mut add = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };

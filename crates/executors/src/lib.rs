@@ -1,9 +1,12 @@
 //! How work leaves Quintet and comes back: the built-in actions, and the one guard in front of the network.
 
+pub mod backend;
 pub mod builtin;
+pub mod bullmq;
 pub mod condition;
 pub mod egress;
 pub mod http;
+pub mod media;
 pub mod noop;
 pub mod push;
 pub mod storage;

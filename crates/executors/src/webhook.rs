@@ -1,4 +1,4 @@
-//! Hooks: signed messages to URLs that the operator configured.
+//! Hooks: signed messages to URLs that the operator configured, or that users named.
 //!
 //! Signing follows Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, sent as `v1,<base64>` beside the id and
 //! the timestamp, so that a receiver can refuse forged, altered, old and repeated messages. The schedule of retries
@@ -21,6 +21,31 @@ use sha2::Sha256;
 use crate::egress::{Call, Client, Redirects, Reply};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Headers by which a user would speak for the sender, or break the connection.
+const RESERVED: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// Whether a header of a hook is the sender's or the transport's, and not the user's to set.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(&name.as_str())
+}
 
 /// The key of one endpoint, written `whsec_<base64 of 24 to 64 bytes>`. It is never shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -80,7 +105,24 @@ pub struct HookError {
     pub message: String,
 }
 
-/// Delivers messages to the operator's endpoints.
+/// One message to one endpoint.
+#[derive(Debug, Clone)]
+pub struct Hook<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// How: POST, PUT or PATCH.
+    pub method: Method,
+    /// Sent beside the sender's own; [reserved](is_reserved) ones are left out.
+    pub headers: HeaderMap,
+    /// Stays the same over all attempts at the message.
+    pub id: &'a str,
+    /// JSON, unless the headers say otherwise.
+    pub body: Bytes,
+    /// Signs it.
+    pub secret: Option<&'a WebhookSecret>,
+}
+
+/// Delivers messages.
 #[derive(Clone)]
 pub struct HookSender {
     client: Client,
@@ -89,10 +131,15 @@ pub struct HookSender {
 }
 
 impl HookSender {
-    /// A sender with connections of its own behind the same settings as `client`.
+    /// A sender to the operator's endpoints, with connections of its own behind the same settings as `client`.
     pub fn new(client: &Client, clock: Arc<dyn Clock>) -> Self {
+        Self::for_users(&client.for_operator(), clock)
+    }
+
+    /// A sender to whatever `client` may reach.
+    pub fn for_users(client: &Client, clock: Arc<dyn Clock>) -> Self {
         Self {
-            client: client.for_operator(),
+            client: client.clone(),
             clock,
             timeout: DEFAULT_TIMEOUT,
         }
@@ -104,7 +151,7 @@ impl HookSender {
         Self { timeout, ..self }
     }
 
-    /// Sends one message once. `id` stays the same over all attempts at the message. Only a status of the 200s
+    /// Posts one message once. `id` stays the same over all attempts at the message. Only a status of the 200s
     /// counts as delivered.
     pub async fn send(
         &self,
@@ -113,6 +160,19 @@ impl HookSender {
         body: Bytes,
         secret: Option<&WebhookSecret>,
     ) -> Result<(), HookError> {
+        let hook = Hook {
+            url: target_url,
+            method: Method::POST,
+            headers: HeaderMap::new(),
+            id,
+            body,
+            secret,
+        };
+        self.deliver(hook).await
+    }
+
+    /// Sends one message once. Only a status of the 200s counts as delivered.
+    pub async fn deliver(&self, hook: Hook<'_>) -> Result<(), HookError> {
         let permanent = |message: String| HookError {
             retryable: false,
             retry_after_ms: None,
@@ -121,16 +181,16 @@ impl HookSender {
         let url = self
             .client
             .guard()
-            .admit(target_url)
+            .admit(hook.url)
             .map_err(|refusal| permanent(refusal.to_string()))?;
         let headers = self
-            .headers(id, &body, secret)
-            .ok_or_else(|| permanent(format!("{id:?} cannot be a webhook id")))?;
+            .headers(&hook)
+            .ok_or_else(|| permanent(format!("{:?} cannot be a webhook id", hook.id)))?;
         let call = Call {
-            method: Method::POST,
+            method: hook.method,
             url,
             headers,
-            body: Some(body),
+            body: Some(hook.body),
             timeout: self.timeout,
             redirects: Redirects::Return,
         };
@@ -143,15 +203,21 @@ impl HookSender {
         verdict(&reply)
     }
 
-    fn headers(&self, id: &str, body: &[u8], secret: Option<&WebhookSecret>) -> Option<HeaderMap> {
+    fn headers(&self, hook: &Hook<'_>) -> Option<HeaderMap> {
+        let id = hook.id;
         let timestamp = self.clock.now().as_ms() / 1000;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(crate::http::USER_AGENT));
+        for (name, value) in &hook.headers {
+            if !is_reserved(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
         headers.insert(HeaderName::from_static("webhook-id"), HeaderValue::from_str(id).ok()?);
         headers.insert(HeaderName::from_static("webhook-timestamp"), timestamp.into());
-        if let Some(secret) = secret {
-            let signature = HeaderValue::from_str(&sign(secret, id, timestamp, body)).ok()?;
+        if let Some(secret) = hook.secret {
+            let signature = HeaderValue::from_str(&sign(secret, id, timestamp, &hook.body)).ok()?;
             headers.insert(HeaderName::from_static("webhook-signature"), signature);
         }
         Some(headers)

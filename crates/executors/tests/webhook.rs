@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, Method};
 use quintet_core::time::Time;
 use quintet_engine::clock::Clock;
 use quintet_executors::egress::{Client, Guard, Policy};
-use quintet_executors::webhook::{HookError, HookSender, WebhookSecret};
+use quintet_executors::webhook::{Hook, HookError, HookSender, WebhookSecret};
 use support::{Answer, Target, answer, redirect};
 
 const BODY: &[u8] = br#"{"test": 2432232314}"#;
@@ -68,6 +69,68 @@ async fn without_a_secret_there_is_no_signature() {
     let target = Target::saying("ok").await;
     assert_eq!(send(&target.url("/")).await, Ok(()));
     assert!(!target.seen()[0].headers.contains_key("webhook-signature"));
+}
+
+fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+    let header = |(name, value): &(&'static str, &str)| (name.parse().expect("name"), value.parse().expect("value"));
+    list.iter().map(header).collect()
+}
+
+#[tokio::test]
+async fn a_users_method_and_headers_are_sent_but_not_what_speaks_for_the_sender() {
+    let target = Target::saying("ok").await;
+    let guard = Guard::new(Policy {
+        allow_loopback: true,
+        ..Policy::default()
+    });
+    let sender = HookSender::for_users(&Client::new(guard), Arc::new(Stopped));
+    let secret: WebhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("secret");
+    let hook = Hook {
+        url: &target.url("/done"),
+        method: Method::PUT,
+        headers: headers(&[
+            ("authorization", "Bearer x"),
+            ("content-type", "application/cloudevents+json"),
+            ("webhook-id", "forged"),
+            ("webhook-signature", "forged"),
+            ("webhook-timestamp", "1"),
+            ("host", "elsewhere"),
+            ("content-length", "3"),
+            ("transfer-encoding", "chunked"),
+        ]),
+        id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        body: Bytes::from_static(BODY),
+        secret: Some(&secret),
+    };
+    assert_eq!(sender.deliver(hook).await, Ok(()));
+    let seen = &target.seen()[0];
+    assert_eq!((&*seen.method, seen.body.as_bytes()), ("PUT", BODY));
+    let host = target.address.to_string();
+    for (name, value) in [
+        ("authorization", Some("Bearer x")),
+        ("content-type", Some("application/cloudevents+json")),
+        ("webhook-id", Some("msg_p5jXN8AQM9LWM0D4loKWxJek")),
+        ("webhook-timestamp", Some("1614265330")),
+        (
+            "webhook-signature",
+            Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+        ),
+        ("host", Some(&*host)),
+        ("content-length", Some("20")),
+        ("transfer-encoding", None),
+    ] {
+        assert_eq!(seen.headers.get(name).map(String::as_str), value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_users_url_is_judged_by_the_rules_for_users() {
+    let target = Target::saying("ok").await;
+    let sender = HookSender::for_users(&Client::new(Guard::new(Policy::default())), Arc::new(Stopped));
+    let error = sender.send(&target.url("/"), "msg_1", Bytes::new(), None).await;
+    let error = error.expect_err("loopback is not for users");
+    assert!(!error.retryable && error.message.contains("loopback"), "{error:?}");
+    assert_eq!(target.connections(), 0);
 }
 
 #[tokio::test]

@@ -216,6 +216,7 @@ pub fn created() -> Arc<Created> {
         priority: 0,
         labels: serde_json::Map::new(),
         priority_is_for_all: false,
+        not_before: None,
     })
 }
 
