@@ -15,7 +15,10 @@ use url::Url;
 
 use crate::error::{ApiError, Error};
 use crate::transport::{Transport, reason};
-use crate::{Approvals, DeadLetters, Maintenance, Nodes, Pipelines, Runs, Services, Templates, Workflows};
+use crate::{
+    Approvals, Backends, DeadLetters, Maintenance, Nodes, Pipelines, Queues, Runs, Schedules, Services, Tasks,
+    Templates, Workflows,
+};
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
@@ -133,6 +136,11 @@ impl Client {
         Approvals(self)
     }
 
+    /// What is started again and again.
+    pub fn schedules(&self) -> Schedules<'_> {
+        Schedules(self)
+    }
+
     /// The processes that work on the store.
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes(self)
@@ -156,6 +164,21 @@ impl Client {
     /// Maintenance: nothing new is taken in.
     pub fn maintenance(&self) -> Maintenance<'_> {
         Maintenance(self)
+    }
+
+    /// Tasks in queues in front of compute backends.
+    pub fn tasks(&self) -> Tasks<'_> {
+        Tasks(self)
+    }
+
+    /// The queues that tasks and pipelines wait in.
+    pub fn queues(&self) -> Queues<'_> {
+        Queues(self)
+    }
+
+    /// What does the work of tasks.
+    pub fn backends(&self) -> Backends<'_> {
+        Backends(self)
     }
 
     /// What the server says about itself.

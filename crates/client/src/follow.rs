@@ -1,4 +1,4 @@
-//! Following a run: a stream that ends when the run is over, whatever happens to the connections in between.
+//! Following a run or a task: a stream that ends when it is over, whatever happens to the connections in between.
 //!
 //! A server may be restarted under a run, and the run goes on; so does this. When a connection ends, the last id that
 //! was seen is sent with the next one and the server continues behind it. Servers that number their messages do so in
@@ -42,12 +42,41 @@ impl From<Message> for Followed {
     }
 }
 
+/// What is followed.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// A stream of a run.
+    Run { id: String, what: &'static [&'static str] },
+    /// A task and its steps.
+    Task { id: String },
+}
+
+impl Subject {
+    fn call(&self) -> Call {
+        match self {
+            Self::Run { id, what } => {
+                let mut path = vec!["v1", "runs", id.as_str()];
+                path.extend(*what);
+                Call::get(&path)
+            }
+            Self::Task { id } => Call::get(&["api", "tasks", "stream"]).query("taskId", Some(id)),
+        }
+    }
+
+    /// Whether it is over.
+    async fn is_over(&self, client: &Client) -> Result<bool, Error> {
+        match self {
+            Self::Run { id, .. } => Ok(client.runs().get(id).await?.status.is_finished()),
+            Self::Task { id } => Ok(client.tasks().get(id).await?.is_finished()),
+        }
+    }
+}
+
 /// Follows a run.
 #[derive(Debug)]
 pub struct Follower {
     client: Client,
-    run: String,
-    what: &'static [&'static str],
+    subject: Subject,
     last_id: Option<String>,
     seen: usize,
     skip: usize,
@@ -59,11 +88,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(client: Client, run: &str, what: &'static [&'static str]) -> Self {
+    pub(crate) fn new(client: Client, subject: Subject) -> Self {
         Self {
             client,
-            run: run.to_owned(),
-            what,
+            subject,
             last_id: None,
             seen: 0,
             skip: 0,
@@ -138,9 +166,9 @@ impl Follower {
     }
 
     async fn connect(&mut self) -> Result<(), Error> {
-        let mut path = vec!["v1", "runs", self.run.as_str()];
-        path.extend(self.what);
-        let call = Call::get(&path)
+        let call = self
+            .subject
+            .call()
             .header("last-event-id", self.last_id.as_ref())
             .header("accept", Some("text/event-stream"));
         match self.client.open(call).await {
@@ -154,11 +182,11 @@ impl Follower {
         }
     }
 
-    /// Is the run over, or was it only the connection?
+    /// Is it over, or was it only the connection?
     async fn end_of_stream(&mut self) -> Result<(), Error> {
-        match self.client.runs().get(&self.run).await {
-            Ok(run) => {
-                self.ended = run.status.is_finished();
+        match self.subject.is_over(&self.client).await {
+            Ok(is_over) => {
+                self.ended = is_over;
                 if !self.ended {
                     pause(FIRST_DELAY).await;
                 }

@@ -11,12 +11,14 @@
 //! # }
 //! ```
 //!
-//! One type per noun of the API ([`Runs`], [`Workflows`], [`Templates`], [`Approvals`], [`Nodes`], and [`Pipelines`],
-//! [`Services`], [`DeadLetters`], [`Maintenance`] of the pipelines face), reached from [`Client`]. What the server
+//! One type per noun of the API ([`Runs`], [`Workflows`], [`Templates`], [`Approvals`], [`Schedules`], [`Nodes`]; [`Pipelines`],
+//! [`Services`], [`DeadLetters`], [`Maintenance`] of the pipelines face; [`Tasks`], [`Queues`], [`Backends`] of the tasks
+//! face), reached from [`Client`]. What the server
 //! says beyond the fields that are named here is kept (`more`) and comes out again when a value is serialised, so
 //! that a newer server loses nothing on its way through an older client.
 
 mod approvals;
+mod backends;
 mod client;
 mod dead_letters;
 mod error;
@@ -25,14 +27,18 @@ mod maintenance;
 mod model;
 mod nodes;
 mod pipelines;
+mod queues;
 mod runs;
+mod schedules;
 mod services;
 mod sse;
+mod tasks;
 mod templates;
 mod transport;
 mod workflows;
 
 pub use approvals::Approvals;
+pub use backends::{Backend, Backends};
 pub use client::Client;
 pub use dead_letters::{DeadLetter, DeadLetterFilter, DeadLetterPage, DeadLetters, Retried, RetriedAll};
 pub use error::{ApiError, Error};
@@ -43,7 +49,10 @@ pub use nodes::Nodes;
 pub use pipelines::{
     DryRun, Pipeline, PipelineFollower, PipelineRun, PipelineRunState, Pipelines, PlanStep, TaskRun, Trigger, Triggered,
 };
+pub use queues::{Pause, Queue, Queues};
 pub use runs::{Decision, RunFilter, Runs, StartRun};
+pub use schedules::{LastFiring, Schedule, ScheduleSpec, Schedules, TriggeredSchedule, Upcoming};
 pub use services::{Service, Services};
+pub use tasks::{JobLog, StepStatus, Submission, Submitted, Task, TaskFilter, TaskPage, Tasks};
 pub use templates::Templates;
 pub use workflows::Workflows;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{Call, Client};
 use crate::error::Error;
-use crate::follow::Follower;
+use crate::follow::{Follower, Subject};
 use crate::model::{History, Page, Run};
 
 /// Operations on runs.
@@ -234,12 +234,17 @@ impl Runs<'_> {
 
     /// Follows the log from its first line until the run is over, across broken connections.
     pub fn follow_logs(&self, id: &str) -> Follower {
-        Follower::new(self.0.clone(), id, &["logs", "stream"])
+        self.follow(id, &["logs", "stream"])
     }
 
     /// Follows what happens to a run, from its start until it is over, across broken connections.
     pub fn follow_events(&self, id: &str) -> Follower {
-        Follower::new(self.0.clone(), id, &["events"])
+        self.follow(id, &["events"])
+    }
+
+    fn follow(&self, id: &str, what: &'static [&'static str]) -> Follower {
+        let id = id.to_owned();
+        Follower::new(self.0.clone(), Subject::Run { id, what })
     }
 
     async fn act(&self, id: &str, action: &str, decision: &Decision) -> Result<Run, Error> {

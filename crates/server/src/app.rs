@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::face::pipelines::Pipelines;
+use crate::face::tasks::Tasks;
 use crate::http::Edge;
+use crate::schedules::Schedules;
 
 pub use open::{OpenOptions, StartError};
 pub(crate) use store::{Backend, Written, postgres_options};
@@ -36,11 +38,15 @@ pub struct App {
     pub node: NodeConfig,
     /// What the pipelines face keeps.
     pub pipelines: Arc<Pipelines>,
+    /// What the tasks face keeps.
+    pub tasks: Arc<Tasks>,
+    /// What is started again and again.
+    pub schedules: Arc<Schedules>,
     /// When it started.
     pub started_at: Time,
     pub(crate) edge: Edge,
     pub(crate) backend: Backend,
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    background: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl App {
@@ -60,7 +66,7 @@ impl App {
         self.stopping.cancel();
         self.engine.shutdown().await;
         let tasks: Vec<_> = self
-            .tasks
+            .background
             .lock()
             .map(|mut tasks| tasks.drain(..).collect())
             .unwrap_or_default();

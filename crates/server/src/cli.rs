@@ -4,6 +4,7 @@
 //! brings its own. Exit codes: 0 it worked, 1 it did not, 2 what was handed in is bad.
 
 mod approvals;
+mod backends;
 pub mod bench;
 mod connect;
 mod db;
@@ -19,11 +20,14 @@ mod openapi;
 mod output;
 mod pipelines;
 mod plan;
+mod queues;
 mod run;
 mod runs;
+mod schedules;
 mod serve;
 mod services;
 mod store;
+mod tasks;
 mod templates;
 mod validate;
 mod visualize;
@@ -54,12 +58,16 @@ enum Command {
     Workflows(workflows::Args),
     Runs(runs::Args),
     Approvals(approvals::Args),
+    Schedules(schedules::Args),
     Templates(templates::Args),
     Pipelines(pipelines::Args),
     Services(services::Args),
     #[command(name = "dlq")]
     DeadLetters(dead_letters::Args),
     Maintenance(maintenance::Args),
+    Tasks(tasks::Args),
+    Queues(queues::Args),
+    Backends(backends::Args),
     Nodes(nodes::Args),
     Validate(validate::Args),
     Visualize(visualize::Args),
@@ -88,11 +96,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Workflows(args) => block_on(workflows::run(args)),
         Command::Runs(args) => block_on(runs::run(args)),
         Command::Approvals(args) => block_on(approvals::run(args)),
+        Command::Schedules(args) => block_on(schedules::run(args)),
         Command::Templates(args) => block_on(templates::run(args)),
         Command::Pipelines(args) => block_on(pipelines::run(args)),
         Command::Services(args) => block_on(services::run(args)),
         Command::DeadLetters(args) => block_on(dead_letters::run(args)),
         Command::Maintenance(args) => block_on(maintenance::run(args)),
+        Command::Tasks(args) => block_on(tasks::run(args)),
+        Command::Queues(args) => block_on(queues::run(args)),
+        Command::Backends(args) => block_on(backends::run(args)),
         Command::Nodes(args) => block_on(nodes::run(args)),
         Command::Validate(args) => validate::run(&args),
         Command::Visualize(args) => block_on(visualize::run(args)),

@@ -6,6 +6,7 @@
 //! replaced orchestrator already set (`server.host`, `database.dsn`, `HOST`, `PORT`, ...) mean what they meant.
 
 mod auth;
+mod cors_origin;
 mod egress;
 mod engine;
 mod error;
@@ -13,6 +14,7 @@ mod file;
 mod hooks;
 mod load;
 mod logging;
+mod media;
 mod node;
 mod originals;
 mod pipelines;
@@ -22,17 +24,20 @@ pub mod reference;
 mod section;
 mod server;
 mod store;
+mod tasks;
 mod value;
 
 use std::path::{Path, PathBuf};
 
 pub use auth::{ApiKey, Auth, Permission};
+pub use cors_origin::CorsOrigin;
 pub use egress::{Actions, Egress, HttpAction};
 pub use engine::{Engine, Limits, Retention};
 pub use error::ConfigError;
 pub use hooks::{AuditLog, Memarch};
 pub use load::Sources;
 pub use logging::{Log, LogFormat, Telemetry};
+pub use media::Media;
 pub use node::Node;
 pub use pipelines::{Mode, Pipelines, RetrySemantics, StorageBackends};
 pub use policy::Policy;
@@ -40,6 +45,9 @@ pub use postgres_url::PostgresUrl;
 pub use section::{Key, Kind};
 pub use server::Server;
 pub use store::{Database, Pooler, Store, StoreUrl};
+pub use tasks::{
+    BackendTable, BullmqTable, ChunkRules, DEFAULT_QUEUE, EffectTargets, GraphErrors, Mail, QueueRule, QueueSettings, Tasks,
+};
 pub use value::{Millis, Secret};
 
 use section::{Section, Settings, section};
@@ -84,6 +92,10 @@ pub struct Config {
     pub egress: Egress,
     /// Pipelines: their workers and their storage.
     pub pipelines: Pipelines,
+    /// Tasks: their queues, and the backends that do them.
+    pub tasks: Tasks,
+    /// Media files, measured and cut.
+    pub media: Media,
     /// What may be used at most.
     pub limits: Limits,
     /// What is removed, and when.
@@ -106,7 +118,7 @@ macro_rules! each_section {
     ($visit:ident) => {
         $visit! {
             General, Server, Store, Database, Node, Auth, Policy, Memarch, AuditLog, Engine, HttpAction, Actions,
-            Egress, Pipelines, Limits, Retention, Log, Telemetry
+            Egress, Pipelines, Tasks, Media, Limits, Retention, Log, Telemetry
         }
     };
 }
@@ -178,6 +190,8 @@ impl Config {
             actions: Actions::read(settings)?,
             egress: Egress::read(settings)?,
             pipelines: Pipelines::read(settings)?,
+            tasks: Tasks::read(settings)?,
+            media: Media::read(settings)?,
             limits: Limits::read(settings)?,
             retention: Retention::read(settings)?,
             log: Log::read(settings)?,
@@ -193,6 +207,8 @@ impl Config {
         self.egress.policy(true)?;
         self.auth.check()?;
         self.pipelines.check()?;
+        self.media.check()?;
+        self.tasks.check(&self.media.settings())?;
         self.limits.check()?;
         self.memarch.check()?;
         self.audit_log.check()?;

@@ -37,6 +37,10 @@ pub enum ErrorCode {
     VersionNotFound,
     /// No such template.
     TemplateNotFound,
+    /// No such schedule.
+    ScheduleNotFound,
+    /// The id of a new schedule is taken.
+    ScheduleExists,
     /// No such run.
     RunNotFound,
     /// The run has no such step.
@@ -82,7 +86,7 @@ pub enum ErrorCode {
 use ErrorCode as E;
 
 /// All codes, in the order of their declaration.
-pub const ALL: [ErrorCode; 34] = [
+pub const ALL: [ErrorCode; 36] = [
     E::BadJson,
     E::InvalidParameter,
     E::InvalidField,
@@ -97,6 +101,8 @@ pub const ALL: [ErrorCode; 34] = [
     E::WorkflowNotFound,
     E::VersionNotFound,
     E::TemplateNotFound,
+    E::ScheduleNotFound,
+    E::ScheduleExists,
     E::RunNotFound,
     E::StepNotFound,
     E::RunFinished,
@@ -137,6 +143,8 @@ impl ErrorCode {
             Self::WorkflowNotFound => "workflow_not_found",
             Self::VersionNotFound => "version_not_found",
             Self::TemplateNotFound => "template_not_found",
+            Self::ScheduleNotFound => "schedule_not_found",
+            Self::ScheduleExists => "schedule_exists",
             Self::RunNotFound => "run_not_found",
             Self::StepNotFound => "step_not_found",
             Self::RunFinished => "run_finished",
@@ -173,10 +181,12 @@ impl ErrorCode {
             | E::WorkflowNotFound
             | E::VersionNotFound
             | E::TemplateNotFound
+            | E::ScheduleNotFound
             | E::RunNotFound
             | E::StepNotFound => StatusCode::NOT_FOUND,
             E::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            E::RunFinished
+            E::ScheduleExists
+            | E::RunFinished
             | E::RunNotFinished
             | E::RunConflict
             | E::StepConflict

@@ -49,6 +49,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/docs", get(docs::page));
     face::workflows::router()
         .merge(face::pipelines::router(app))
+        .merge(face::tasks::router(app))
         .merge(own)
         .fallback(refusal::no_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), edge::pass))

@@ -7,3 +7,6 @@ pub mod error_code;
 pub mod face;
 pub mod http;
 pub mod openapi;
+mod picture;
+pub mod schedules;
+mod words;

@@ -7,7 +7,9 @@
 mod operation;
 mod paths;
 mod pipelines;
+mod schedules;
 mod schemas;
+mod tasks;
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +29,8 @@ pub fn openapi() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Durable workflows: versioned definitions, runs, approvals, logs and history. Errors of the \
                 original endpoints are plain text unless `Accept` names application/json; all others are JSON. Paths \
-                under /api are those of services' workers and of pipelines made of their tasks.",
+                under /api are those of services' workers, of pipelines made of their tasks, and of tasks for compute \
+                backends.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "tags": [
@@ -36,8 +39,11 @@ pub fn openapi() -> Value {
             { "name": "runs", "description": "Starting, reading and listing runs." },
             { "name": "control", "description": "What people do to runs." },
             { "name": "observe", "description": "Steps, reasons, history and logs." },
+            { "name": "schedules", "description": "What is started again and again." },
             { "name": "nodes", "description": "The processes that work on the store." },
             { "name": "pipelines", "description": "Tasks that workers of services do, by themselves and as pipelines." },
+            { "name": "tasks", "description": "Work for compute backends, by itself and as pipelines written into it." },
+            { "name": "queues", "description": "Where work waits, and what does it." },
         ],
         "security": [{}, { "apiKey": [] }, { "bearer": [] }],
         "paths": served,
@@ -56,7 +62,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::face::{pipelines, workflows};
+    use crate::face::{pipelines, tasks, workflows};
 
     /// What workers call is served below this too.
     const OF_WORKERS: &str = "/w/{token}";
@@ -72,7 +78,7 @@ mod tests {
 
     #[test]
     fn exactly_what_is_served_is_described() {
-        let served = workflows::ROUTES.iter().chain(pipelines::ROUTES).copied();
+        let served = [workflows::ROUTES, pipelines::ROUTES, tasks::ROUTES].concat().into_iter();
         let served = served.filter(|route| *route != NO_PATH && !route.1.starts_with(OF_WORKERS));
         // A path may have slashes; the description has no sign for that.
         let served = served.map(|(method, path)| (method, path.replace("{*", "{")));

@@ -2,88 +2,8 @@
 
 mod cli;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
-use cli::{Done, Place};
-use http::StatusCode;
+use cli::stub::Stub;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
-
-/// Status and body, in the order of the requests.
-type Answers = VecDeque<(u16, Value)>;
-
-/// What is answered by method and path, the last answer again and again; and what was asked.
-#[derive(Clone, Default)]
-struct Script {
-    answers: Arc<Mutex<HashMap<String, Answers>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-struct Stub {
-    place: Place,
-    url: String,
-    script: Script,
-    _serving: JoinSet<()>,
-}
-
-async fn answer(State(script): State<Script>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let mut asked = format!("{} {} {}", parts.method, parts.uri, String::from_utf8_lossy(&body));
-    if let Some(key) = header("idempotency-key") {
-        asked += &format!(" key={key}");
-    }
-    if let Some(authorization) = header("authorization") {
-        asked += &format!(" auth={authorization}");
-    }
-    script.asked.lock().unwrap().push(asked.trim_end().to_owned());
-    let mut answers = script.answers.lock().unwrap();
-    let queue = answers.get_mut(&format!("{} {}", parts.method, parts.uri.path()));
-    let (status, body) = match queue {
-        None => (404, json!({"error": "Not found"})),
-        Some(queue) if queue.len() > 1 => queue.pop_front().unwrap(),
-        Some(queue) => queue[0].clone(),
-    };
-    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
-}
-
-impl Stub {
-    async fn start() -> Self {
-        let script = Script::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(script.clone());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            place: Place::new(),
-            url,
-            script,
-            _serving: serving,
-        }
-    }
-
-    fn on(self, request: &str, status: u16, body: Value) -> Self {
-        let mut answers = self.script.answers.lock().unwrap();
-        answers.entry(request.to_owned()).or_default().push_back((status, body));
-        drop(answers);
-        self
-    }
-
-    fn quintet(&self, arguments: &[&str]) -> Done {
-        self.place
-            .quintet(&[arguments, &["--server", self.url.as_str()]].concat())
-    }
-
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.script.asked.lock().unwrap())
-    }
-}
 
 fn started() -> Value {
     json!({"pipelineRunId": "prun_1", "status": "running", "inputPath": "pipelines/prun_1/input.json",

@@ -1,13 +1,14 @@
 //! What the tasks need from outside, one entry each: how it is found, and how it is installed when it is not there.
 //!
 //! A machine has nothing but Rust until this has run, and a session may be handed a new one at any time; so an entry
-//! installs from Debian's packages or from PyPI, and never asks a person for anything but the right to do so. Python
-//! tools live in one virtual environment below `target/`: nothing outside the working copy depends on them.
+//! installs from Debian's packages, from PyPI or from npm, and never asks a person for anything but the right to do so.
+//! Python tools live in virtual environments below `target/`, and packages of Node.js in one folder there: nothing
+//! outside the working copy depends on them.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use quintet_testkit::postgres;
+use quintet_testkit::{bullmq, postgres};
 
 use crate::shell;
 
@@ -27,6 +28,10 @@ enum From {
     DebianFound(fn(&str) -> Option<PathBuf>, &'static [&'static str]),
     /// In the virtual environment, or by this pip requirement.
     Pip(&'static str),
+    /// The same in an environment of its own, named by its folder: what it needs must not change what others need.
+    PipAlone(&'static str, &'static str),
+    /// In the folder of Node.js packages, or by these npm requirements.
+    Npm(&'static [&'static str]),
 }
 
 /// The interpreter itself; `python3-venv` is a package of its own on Debian.
@@ -54,11 +59,46 @@ pub const NODE: Need = Need {
     from: From::Debian(&["nodejs"]),
 };
 
+/// Installs packages of Node.js.
+const NPM: Need = Need {
+    name: "npm",
+    program: "npm",
+    from: From::Debian(&["npm"]),
+};
+
+/// What queues of BullMQ lie in.
+pub const REDIS: Need = Need {
+    name: "Redis",
+    program: "redis-server",
+    from: From::Debian(&["redis-server"]),
+};
+
+/// Its workers and producers, whom Quintet shares queues with.
+pub const BULLMQ: Need = Need {
+    name: "BullMQ",
+    program: "node_modules",
+    from: From::Npm(&bullmq::PACKAGES),
+};
+
+/// Measures and cuts media, for the tests of tasks that are done in chunks.
+pub const FFMPEG: Need = Need {
+    name: "FFmpeg",
+    program: "ffmpeg",
+    from: From::Debian(&["ffmpeg"]),
+};
+
 /// An S3 service for the tests of object storage.
 pub const MOTO: Need = Need {
     name: "Moto",
     program: "moto_server",
     from: From::Pip("moto[server]==5.2.*"),
+};
+
+/// Compute clusters for the tests of backends.
+pub const RAY: Need = Need {
+    name: "Ray",
+    program: "ray",
+    from: From::PipAlone("ray[serve]==2.60.*", "ray"),
 };
 
 /// Makes requests up from the OpenAPI description, and judges the answers.
@@ -74,7 +114,9 @@ impl Need {
         match self.from {
             From::Debian(packages) => self.ensure_debian(shell::which, packages),
             From::DebianFound(find, packages) => self.ensure_debian(find, packages),
-            From::Pip(requirement) => self.ensure_pip(requirement, &venv_dir()),
+            From::Pip(requirement) => self.ensure_pip(requirement, &venv_dir("venv")),
+            From::PipAlone(requirement, folder) => self.ensure_pip(requirement, &venv_dir(folder)),
+            From::Npm(requirements) => self.ensure_npm(requirements, &shell::target_dir().join("tools/npm")),
         }
     }
 
@@ -110,8 +152,31 @@ impl Need {
     }
 }
 
-fn venv_dir() -> PathBuf {
-    shell::target_dir().join("tools/venv")
+impl Need {
+    /// The folder that has the packages in its `node_modules`.
+    fn ensure_npm(&self, requirements: &[&str], folder: &Path) -> Result<PathBuf> {
+        let note = folder.join("installed");
+        let wanted = requirements.join("\n");
+        if folder.join(self.program).is_dir() && std::fs::read_to_string(&note).is_ok_and(|text| text == wanted) {
+            return Ok(folder.to_owned());
+        }
+        let npm = NPM.ensure()?;
+        shell::step(&format!("install {} ({})", self.name, requirements.join(", ")), || {
+            std::fs::create_dir_all(folder)?;
+            // No script of a package runs, and no package above this folder is meant.
+            let mut install = shell::command(npm);
+            install
+                .args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+                .arg(folder);
+            shell::run(install.args(requirements))?;
+            Ok(std::fs::write(&note, wanted)?)
+        })?;
+        Ok(folder.to_owned())
+    }
+}
+
+fn venv_dir(folder: &str) -> PathBuf {
+    shell::target_dir().join("tools").join(folder)
 }
 
 fn ensure_venv(venv: &Path) -> Result<()> {
@@ -208,5 +273,16 @@ mod tests {
         // The environment passes for a whole one with a pip and a python that only fails.
         std::fs::write(venv.path().join("bin/pip"), "").unwrap();
         assert!(tool.ensure_pip("tool==2.*", venv.path()).is_err());
+    }
+
+    #[test]
+    fn installed_packages_are_used_only_while_their_pins_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("node_modules")).unwrap();
+        std::fs::write(folder.path().join("installed"), "a@1\nb@2").unwrap();
+        let found = BULLMQ.ensure_npm(&["a@1", "b@2"], folder.path()).unwrap();
+        assert_eq!(found, folder.path());
+        // No registry has a package of this name.
+        assert!(BULLMQ.ensure_npm(&["file:no-such-package"], folder.path()).is_err());
     }
 }

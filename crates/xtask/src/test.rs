@@ -7,12 +7,12 @@
 //! tests. What ran is counted from what the runners print, and the count is the last line
 //! (`12 passed, 0 failed, 0 skipped`), kept in `target/xtask/tests` too: a green run that ran nothing shows as that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use quintet_testkit::postgres::{self, Cluster, Durability, Options};
-use quintet_testkit::s3;
+use quintet_testkit::{bullmq, ray, s3};
 
 use crate::{needs, shell};
 
@@ -51,8 +51,12 @@ pub fn run(args: &Args) -> Result<()> {
         shell::run(&mut shell::cargo_build(["build", "--package", "quintet"]))
     })?;
     needs::NODE.ensure()?;
+    needs::FFMPEG.ensure()?;
     let postgresql = start_postgresql()?;
     let s3 = start_s3()?;
+    needs::REDIS.ensure()?;
+    let bullmq = needs::BULLMQ.ensure()?;
+    let ray = find_ray()?;
     let nextest = shell::succeeds(&mut shell::cargo(["nextest", "--version"]));
     let runs = if nextest { nextest_runs(args) } else { cargo_runs(args) };
 
@@ -66,6 +70,10 @@ pub fn run(args: &Args) -> Result<()> {
         if let Some(server) = &s3 {
             command.env(s3::SHARED_VARIABLE, server.service().url());
         }
+        if let Some(program) = &ray {
+            command.env(ray::PROGRAM_VARIABLE, program);
+        }
+        command.env(bullmq::FOLDER_VARIABLE, &bullmq);
         let outcome = shell::step(heading, || {
             let (status, printed) = shell::tee(&mut command)?;
             total.add(tally(&printed, runner));
@@ -103,6 +111,13 @@ fn start_s3() -> Result<Option<s3::Server>> {
     }
     let program = needs::MOTO.ensure()?;
     shell::step("start an S3 service", || s3::Server::start(&program).map(Some))
+}
+
+/// The program of Ray, which the tests that need a cluster start themselves: one that runs all the time would take
+/// memory and time from the others.
+fn find_ray() -> Result<Option<PathBuf>> {
+    let is_given = [ray::SHARED_VARIABLE, ray::PROGRAM_VARIABLE].iter().any(|name| std::env::var_os(name).is_some());
+    if is_given { Ok(None) } else { needs::RAY.ensure().map(Some) }
 }
 
 fn nextest_runs(args: &Args) -> Vec<Run> {

@@ -1,11 +1,12 @@
 //! From settings to a running engine.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quintet_core::id::IdSource;
 use quintet_engine::clock::{Clock, TimeOrderedIds};
 use quintet_engine::{Engine, EngineParts, Registry, tasks};
+use quintet_executors::egress::Client;
 use quintet_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +15,11 @@ use super::retention::{self, Retention};
 use super::store::{self, Backend};
 use crate::config::{Config, ConfigError, Millis};
 use crate::face;
+use crate::face::hooks::{AllHooks, Hooks};
 use crate::face::pipelines::{OpenError as PipelinesError, Pipelines};
+use crate::face::tasks::{OpenError as TasksError, Tasks};
 use crate::http::{Edge, KeyError};
+use crate::schedules::{Launch, Schedules};
 
 /// What an [`App`] takes from its surroundings. The default is the real thing; tests bring their own.
 #[derive(Default)]
@@ -46,6 +50,9 @@ pub enum StartError {
     /// The pipelines face cannot be set up.
     #[error(transparent)]
     Pipelines(#[from] PipelinesError),
+    /// The tasks face cannot be set up.
+    #[error(transparent)]
+    Tasks(#[from] TasksError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,25 +111,29 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
     let edge = Edge::new(&config, &clock)?;
     let executors = config.executors(loopback)?;
     let client = executors.client()?;
-    let hooks = face::workflows::hooks(&config, &client, &clock)?;
     let node = config.node.node_config(options.listening);
     let backend = Backend::open(&url, &config).await?;
     let pipelines = Arc::new(Pipelines::open(&config, &backend.store(), &client, &clock).await?);
+    let opened = face::tasks::open(&config, &backend.store(), &client, &clock).await?;
     let mut executors = quintet_executors::builtin(&executors, &client)?;
     executors.push(Arc::new(pipelines.executor()));
+    executors.extend(opened.executors);
+    let face = opened.tasks;
     let registry = Registry::new(executors);
     let engine = Engine::start(EngineParts {
         store: backend.store(),
         registry,
         clock: Arc::clone(&clock),
         ids,
-        hooks,
+        hooks: hooks(&face, &config, &client, &clock)?,
         config: config.engine.engine_config(&url, node.clone()),
     });
     let engine = Arc::new(engine.await?);
     pipelines.begin(&engine);
+    face.begin(&engine);
     let stopping = CancellationToken::new();
     let started_at = clock.now();
+    let schedules = Arc::new(Schedules::new(backend.store(), Arc::clone(&clock)));
     let retention = Retention::new(backend.store(), clock, config.retention.finished_runs_days);
     let tasks = vec![
         tasks::spawn("retention", retention::run(retention, stopping.clone())),
@@ -130,18 +141,50 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
             "pipelines",
             Arc::clone(&pipelines).keep(Arc::clone(&engine), stopping.clone()),
         ),
+        tasks::spawn(
+            "tasks",
+            Arc::clone(&face).keep(Arc::clone(&engine), stopping.clone()),
+        ),
         tasks::spawn("durability", store::tell_durability(backend.store(), stopping.clone())),
     ];
-    Ok(Arc::new(App {
+    let app = Arc::new(App {
         engine,
         config: Arc::new(config),
         stopping,
         store_kind: url.kind(),
         node,
         pipelines,
+        tasks: face,
+        schedules,
         started_at,
         edge,
         backend,
-        tasks: Mutex::new(tasks),
-    }))
+        background: Mutex::new(tasks),
+    });
+    begin_schedules(&app);
+    Ok(app)
+}
+
+/// What faces tell others, through one outbox.
+fn hooks(
+    face: &Arc<Tasks>,
+    config: &Config,
+    client: &Client,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Hooks>, ConfigError> {
+    let mut all = AllHooks::default();
+    face::tasks::hooks(face, config, client, clock, &mut all)?;
+    if let Some(hooks) = face::workflows::hooks(config, client, clock)? {
+        all.add("", hooks);
+    }
+    Ok(all.join())
+}
+
+/// What starts runs by itself begins when everything that it starts can be started.
+fn begin_schedules(app: &Arc<App>) {
+    app.schedules.serve_workflows(Arc::new(face::workflows::Launcher::new(app)));
+    app.schedules.serve_tasks(Arc::clone(&app.tasks) as Arc<dyn Launch>);
+    let keeper = Arc::clone(&app.schedules).keep(app.stopping.clone());
+    let keeper = tasks::spawn("schedules", keeper);
+    app.background.lock().unwrap_or_else(PoisonError::into_inner).push(keeper);
 }

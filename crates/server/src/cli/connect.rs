@@ -98,9 +98,12 @@ pub fn hint(error: &Error) -> String {
 fn listings(message: &str) -> &'static str {
     let noun = message.split_once(" not found").map_or("", |(noun, _)| noun);
     match noun {
+        "schedule" => "`quintet schedules list` shows",
         "Pipeline" => "`quintet pipelines list` shows",
         "Service" => "`quintet services list` shows",
         "DLQ item" => "`quintet dlq list` shows",
+        "Task" => "`quintet tasks list` shows",
+        "Queue" => "`quintet queues list` shows",
         _ => "`quintet runs list` and `quintet workflows list` show",
     }
 }

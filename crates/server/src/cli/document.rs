@@ -127,6 +127,15 @@ pub fn any_input(argument: &str) -> Result<Value, BadInput> {
     }
 }
 
+/// Reads a file that holds an object, in JSON or YAML; `-` is the standard input.
+pub fn object(path: &Path) -> Result<Map<String, Value>, BadInput> {
+    let named = |message: String| BadInput::at(path.display().to_string(), message);
+    match value(&text(path)?).map_err(|error| named(error.message))? {
+        Value::Object(object) => Ok(object),
+        _ => Err(named("must hold an object".to_owned())),
+    }
+}
+
 fn text(path: &Path) -> Result<String, BadInput> {
     let failed = |error: std::io::Error| BadInput::at(path.display().to_string(), error);
     let mut text = String::new();

@@ -56,7 +56,9 @@ fn details(error: &Error) -> Vec<String> {
         leaves("", tree, &mut lines);
         return lines;
     }
-    let errors = body.get("error").and_then(|error| error.get("errors")?.as_array());
+    // The tasks face has them beside the error, the product's own API inside it.
+    let within = || body.get("error").and_then(|error| error.get("errors"));
+    let errors = body.get("problems").or_else(within).and_then(Value::as_array);
     let Some(errors) = errors.filter(|errors| errors.len() > 1) else {
         return Vec::new();
     };

@@ -10,6 +10,8 @@ use quintet_core::time::Time;
 use quintet_engine::clock::{Clock, SystemClock};
 use serde::Serialize;
 
+pub(crate) use crate::words::duration;
+
 /// Prints one line to the standard output.
 pub fn print_line(line: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -89,10 +91,12 @@ pub enum Hue {
 /// The colour of a status.
 pub fn hue(status: &str) -> Hue {
     match status {
-        "SUCCEEDED" | "RESOLVED" | "completed" | "active" => Hue::Good,
-        "FAILED" | "BLOCKED" | "failed" | "timeout" | "disconnected" => Hue::Bad,
+        "SUCCEEDED" | "RESOLVED" | "completed" | "active" | "healthy" => Hue::Good,
+        "FAILED" | "BLOCKED" | "failed" | "timeout" | "disconnected" | "unhealthy" => Hue::Bad,
         "RUNNING" | "QUEUED" | "running" => Hue::Busy,
-        "WAITING_APPROVAL" | "WAITING" | "RETRYING" | "PAUSED" | "waiting" | "partial" => Hue::Waiting,
+        "WAITING_APPROVAL" | "WAITING" | "RETRYING" | "PAUSED" | "waiting" | "partial" | "paused" | "closed" => {
+            Hue::Waiting
+        }
         _ => Hue::Dim,
     }
 }
@@ -115,19 +119,6 @@ pub fn paint(hue: Hue, text: &str) -> String {
 /// Whether a person looks at the standard output, through something that shows colours.
 pub fn is_coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// A duration for people: `850ms`, `2.4s`, `3m 05s`, `2h 10m`, `4d 3h`.
-pub fn duration(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        _ if ms < 1000 => format!("{ms}ms"),
-        0..10 => format!("{}.{}s", seconds, ms % 1000 / 100),
-        10..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {:02}m", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
 }
 
 /// How long ago a time of the API was.
@@ -156,15 +147,6 @@ pub fn excerpt(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_short_and_exact_enough() {
-        let texts = [0, 999, 1_000, 9_960, 10_400, 185_000, 7_800_000, 356_400_000].map(duration);
-        assert_eq!(
-            texts,
-            ["0ms", "999ms", "1.0s", "9.9s", "10s", "3m 05s", "2h 10m", "4d 3h"]
-        );
-    }
 
     #[test]
     fn excerpts_are_one_line() {

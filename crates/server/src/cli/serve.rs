@@ -12,6 +12,7 @@ use super::document::BadInput;
 use crate::app::{App, OpenOptions, StartError, telemetry};
 use crate::config::{Config, Sources};
 use crate::face::pipelines::OpenError as PipelinesError;
+use crate::face::tasks::OpenError as TasksError;
 use crate::http::Server;
 
 /// Exit code after a second signal: as if the first had not been caught.
@@ -119,6 +120,7 @@ fn refused(error: StartError) -> anyhow::Error {
     match error {
         StartError::Store(_)
         | StartError::Pipelines(PipelinesError::Store(_))
+        | StartError::Tasks(TasksError::Store(_))
         | StartError::StoreAway { .. }
         | StartError::Bind { .. }
         | StartError::DataDir { .. }
@@ -127,6 +129,7 @@ fn refused(error: StartError) -> anyhow::Error {
         | StartError::Executors(_)
         | StartError::Keys(_)
         | StartError::Pipelines(_)
+        | StartError::Tasks(_)
         | StartError::Unprotected { .. } => BadInput::new(error).into(),
     }
 }

@@ -1,24 +1,18 @@
 //! `quintet visualize`: a workflow, or a run of one, as a picture.
 
-mod dot;
-mod layout;
-mod mermaid;
-mod picture;
-mod svg;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use quintet_client::{Client, Run};
+use quintet_core::plan::EdgeOn;
 use serde_json::Value;
 
 use super::connect::ServerArgs;
 use super::document::{self, BadInput, Document};
-use super::output::{between, duration, print_line};
+use super::output::{between, print_line};
 use super::plan;
-use picture::{Picture, State};
+use crate::picture::{self, Edge, Format, Node, Picture, State};
 
 /// Steps drawn of a run.
 const MOST: usize = 10_000;
@@ -42,16 +36,6 @@ pub struct Args {
     server: ServerArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Text that GitHub, GitLab and many wikis draw
-    Mermaid,
-    /// Text for Graphviz
-    Dot,
-    /// A picture for browsers
-    Svg,
-}
-
 /// Carries the command out.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let document = args.file.as_deref().map(document::read).transpose()?;
@@ -60,11 +44,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (Some(document), None) => of_document(document)?,
         (None, None) => return Err(BadInput::new("name a document, or a run with --run").into()),
     };
-    let text = match args.format {
-        Format::Mermaid => mermaid::mermaid(&picture),
-        Format::Dot => dot::dot(&picture),
-        Format::Svg => svg::svg(&picture),
-    };
+    let text = picture.draw(args.format);
     match args.output {
         Some(file) => std::fs::write(&file, text).map_err(|error| BadInput::at(file.display().to_string(), error))?,
         None => print_line(text.trim_end())?,
@@ -90,7 +70,7 @@ async fn of_run(client: &Client, id: &str, document: Option<&Document>) -> anyho
         (Some(document), _) => of_document(document)?,
         (None, Ok(Some(document))) => of_document(&document)?,
         // A run of a document that was not stored, or of a workflow that is gone: the run itself knows the graph.
-        (None, _) => Picture::of_steps(&steps),
+        (None, _) => of_steps(&steps),
     };
     picture.title = format!("{} · {} · {}", picture.title, run.id, run.status)
         .trim_start_matches(" · ")
@@ -107,6 +87,37 @@ async fn of_run(client: &Client, id: &str, document: Option<&Document>) -> anyho
         node.note = note(step);
     }
     Ok(picture)
+}
+
+/// The picture of what the API lists as the steps of a run; items of a `for_each` are left out.
+fn of_steps(steps: &[Value]) -> Picture {
+    let text = |step: &Value, name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let steps: Vec<&Value> = steps.iter().filter(|step| step.get("item").is_none()).collect();
+    let index: HashMap<&str, usize> = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| Some((step.get("id")?.as_str()?, at)))
+        .collect();
+    let mut picture = Picture::default();
+    for (to, step) in steps.iter().enumerate() {
+        let (key, name, action) = (text(step, "id"), text(step, "name"), text(step, "action"));
+        picture.nodes.push(Node {
+            label: if name.is_empty() { key.clone() } else { name },
+            approval: step.get("approval").is_some() || action.eq_ignore_ascii_case("approval"),
+            for_each: step.get("items").is_some(),
+            key,
+            action,
+            ..Node::default()
+        });
+        let before = step.get("depends_on").and_then(Value::as_array).into_iter().flatten();
+        let before = before.filter_map(|key| index.get(key.as_str()?).copied());
+        picture.edges.extend(before.map(|from| Edge {
+            from,
+            to,
+            on: EdgeOn::Success,
+        }));
+    }
+    picture
 }
 
 /// The definition that a run is pinned to, where it is stored.
@@ -129,54 +140,7 @@ async fn definition(client: &Client, run: &Run) -> Result<Option<Document>, quin
 /// How a step went, in a few words.
 fn note(step: &Value) -> Option<String> {
     let text = |name: &str| step.get(name).and_then(Value::as_str).unwrap_or_default();
-    let attempts = step.get("attempt").and_then(Value::as_u64).filter(|made| *made > 1);
-    let attempts = attempts.map(|made| format!("{made} attempts"));
-    let took = between(text("started_at"), text("finished_at")).map(duration);
-    let error = step.get("error").and_then(Value::as_str).map(str::to_owned);
-    let words: Vec<String> = [took, attempts, error].into_iter().flatten().collect();
-    (!words.is_empty()).then(|| words.join(" · "))
-}
-
-#[cfg(test)]
-mod tests {
-    use quintet_core::plan::EdgeOn;
-
-    use super::picture::{Edge, Node, Picture};
-
-    /// A small workflow with one of everything.
-    pub(super) fn order() -> Picture {
-        let node = |key: &str, label: &str, action: &str| Node {
-            key: key.to_owned(),
-            label: label.to_owned(),
-            action: action.to_owned(),
-            ..Node::default()
-        };
-        let edge = |from, to, on| Edge { from, to, on };
-        Picture {
-            title: "order".to_owned(),
-            nodes: vec![
-                node("fetch", "fetch order", "http"),
-                Node {
-                    for_each: true,
-                    ..node("price", "price", "http")
-                },
-                Node {
-                    approval: true,
-                    when: Some("context.total > \"a\"".to_owned()),
-                    ..node("end", "end", "approval")
-                },
-                Node {
-                    optional: true,
-                    join: Some("any".to_owned()),
-                    ..node("mend", "mend", "http")
-                },
-            ],
-            edges: vec![
-                edge(0, 1, EdgeOn::Success),
-                edge(1, 2, EdgeOn::Success),
-                edge(0, 3, EdgeOn::Failure),
-                edge(1, 3, EdgeOn::Always),
-            ],
-        }
-    }
+    let took = between(text("started_at"), text("finished_at"));
+    let attempts = step.get("attempt").and_then(Value::as_u64).unwrap_or_default();
+    picture::note(took, attempts, step.get("error").and_then(Value::as_str))
 }

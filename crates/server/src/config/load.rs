@@ -18,11 +18,14 @@ const DEFAULT_FILES: [&str; 3] = ["quintet.toml", "quintet.yaml", "config.yaml"]
 const PREFIX: &str = "QUINTET_";
 
 /// Other spellings of settings in files.
-const SPELLINGS: [(&str, &str); 8] = [
+const SPELLINGS: [(&str, &str); 11] = [
     ("memarch.timeout_ms", "memarch.timeout"),
     ("audit_log.timeout_ms", "audit_log.timeout"),
     ("http_action.timeout_ms", "http_action.timeout"),
     ("egress.connect_timeout_ms", "egress.connect_timeout"),
+    ("tasks.ageing_ms", "tasks.ageing"),
+    ("media.process_timeout_ms", "media.process_timeout"),
+    ("media.keep_chunks_ms", "media.keep_chunks"),
     ("database.connect_timeout_ms", "database.connect_timeout"),
     ("database.checkout_timeout_ms", "database.checkout_timeout"),
     ("database.statement_timeout_ms", "database.statement_timeout"),
@@ -30,9 +33,10 @@ const SPELLINGS: [(&str, &str); 8] = [
 ];
 
 /// Variables whose names the originals, or the world, have given. Later ones win.
-const KNOWN_VARIABLES: [(&str, &str); 20] = [
+const KNOWN_VARIABLES: [(&str, &str); 30] = [
     ("HOST", "server.host"),
     ("PORT", "server.port"),
+    ("CORS_ORIGIN", "server.cors_origin"),
     ("DATABASE_URL", "store.url"),
     ("LOG_LEVEL", "log.level"),
     ("RUST_LOG", "log.level"),
@@ -51,6 +55,15 @@ const KNOWN_VARIABLES: [(&str, &str); 20] = [
     ("PIPEWEAVE_TOKEN_FORMAT", "pipelines.token_format"),
     ("RETRY_SEMANTICS", "pipelines.retry_semantics"),
     ("PIPEWEAVE_WORKER_URLS", "pipelines.worker_urls"),
+    ("MODAL_URL", "tasks.modal_url"),
+    ("MODAL_TOKEN", "tasks.modal_token"),
+    ("RAY_URL", "tasks.ray_url"),
+    ("RAY_DASHBOARD_URL", "tasks.ray_dashboard_url"),
+    ("REDIS_URL", "tasks.redis_url"),
+    ("WORKER_CONCURRENCY", "tasks.worker_concurrency"),
+    ("GPU_WORKER_CONCURRENCY", "tasks.gpu_worker_concurrency"),
+    ("SLACK_WEBHOOK_URL", "tasks.slack_webhook_url"),
+    ("DISCORD_WEBHOOK_URL", "tasks.discord_webhook_url"),
 ];
 
 /// Where settings come from.

@@ -46,7 +46,8 @@ These variables mean what they mean elsewhere: `HOST` and `PORT` (`server.host`,
 (`store.url`), `LOG_LEVEL` and `RUST_LOG` (`log.level`), `OTEL_EXPORTER_OTLP_ENDPOINT` (`telemetry.otlp_endpoint`) and
 `OTEL_SERVICE_NAME` (`telemetry.service_name`); and those of the orchestrators that this one replaces: `DB_HOST`,
 `DB_PORT`, `DB_NAME` or `DB_DATABASE`, `DB_USER` or `DB_USERNAME`, `DB_PASS` or `DB_PASSWORD` and `DB_SSL` (together
-`store.url`, where `DATABASE_URL` is not set), `DB_POOL_MAX` (`database.pool_size`), and what is said at `pipelines`.
+`store.url`, where `DATABASE_URL` is not set), `DB_POOL_MAX` (`database.pool_size`), `CORS_ORIGIN` (`server.cors_origin`), and
+what is said at `pipelines` and at `tasks`.
 `LOG_LEVEL` may also be `minimal` (`warn`), `normal` (`info`) or `detailed` (`debug`). A variable with `QUINTET_` wins over
 these.
 ";

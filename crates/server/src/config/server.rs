@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::ConfigError;
+use super::CorsOrigin;
 use super::section::section;
 
 section! {
@@ -27,6 +28,10 @@ section! {
         /// Names under which browsers may reach a server without credentials, beside `localhost` and the address
         /// itself. Default: none. Protects against web pages that point their own name at this server.
         pub allowed_hosts: Vec<String> = Vec::new(),
+        /// Whose web pages may read answers of paths under `/api`: `*` is everybody's, and else one origin such as
+        /// `https://dashboard.example.com`. Pages of an origin that is named may also change things there, as far as its
+        /// users may. Default: `*`. `CORS_ORIGIN` sets it too.
+        pub cors_origin: CorsOrigin = CorsOrigin::Any,
     }
 }
 

@@ -83,6 +83,11 @@ impl Secret {
         Self(text.into())
     }
 
+    /// Whether it only says where the secret is.
+    pub fn is_reference(&self) -> bool {
+        self.0.starts_with("env:") || self.0.starts_with("file:")
+    }
+
     /// The secret itself. The error does not repeat it.
     pub fn reveal(&self) -> Result<String, String> {
         if let Some(name) = self.0.strip_prefix("env:") {

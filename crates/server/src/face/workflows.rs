@@ -20,23 +20,27 @@ mod problem;
 mod query;
 mod reply;
 mod runs;
+mod schedules;
 pub mod schema;
 mod status;
 mod templates;
+mod visualize;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::app::App;
 
 pub use cx::Namespace;
 pub use hooks::{Hooks, hooks};
+pub(crate) use runs::launch::Launcher;
 pub(crate) use nodes::NODE_STATE;
 pub(crate) use status::{RUN as RUN_STATUS, STEP as STEP_STATUS};
+pub(crate) use visualize::answer as picture_answer;
 
 /// Makes the list of routes and the router from the same lines.
 macro_rules! routes {
@@ -59,6 +63,7 @@ routes! {
     get "/v1/workflows/{id}/versions" => definitions::versions;
     get "/v1/workflows/{id}/versions/{version}" => definitions::version;
     post "/v1/workflows/{id}/rollback" => definitions::rollback;
+    get "/v1/workflows/{id}/visualize" => visualize::of_workflow;
     get "/v1/templates" => templates::list;
     post "/v1/templates" => templates::create;
     post "/v1/runs" => runs::start::start;
@@ -79,11 +84,21 @@ routes! {
     get "/v1/runs/{id}/steps/{step}/why" => runs::why::of_step;
     post "/v1/runs/{id}/steps/{step}/resolve" => runs::control::resolve;
     get "/v1/runs/{id}/why" => runs::why::of_run;
+    get "/v1/runs/{id}/visualize" => visualize::of_run;
     get "/v1/runs/{id}/history" => history::list;
     get "/v1/runs/{id}/events" => history::stream;
     get "/v1/runs/{id}/logs" => logs::list;
     post "/v1/runs/{id}/logs" => logs::append;
     get "/v1/runs/{id}/logs/stream" => logs::stream;
+    post "/v1/schedules" => schedules::create;
+    get "/v1/schedules" => schedules::list;
+    get "/v1/schedules/{id}" => schedules::show;
+    patch "/v1/schedules/{id}" => schedules::change;
+    delete "/v1/schedules/{id}" => schedules::remove;
+    post "/v1/schedules/{id}/pause" => schedules::pause;
+    post "/v1/schedules/{id}/resume" => schedules::resume;
+    post "/v1/schedules/{id}/trigger" => schedules::trigger;
+    get "/v1/schedules/{id}/upcoming" => schedules::upcoming;
     get "/v1/approvals" => runs::approvals::list;
     get "/v1/nodes" => nodes::list;
 }

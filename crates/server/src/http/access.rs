@@ -42,18 +42,21 @@ pub(crate) fn need(method: &Method, path: &str) -> Need {
     {
         return Need::May(Permission::Viewer);
     }
-    if is_read || (*method == Method::POST && path == "/v1/workflows/validate") {
+    if is_read || (*method == Method::POST && matches!(path, "/v1/workflows/validate" | "/api/visualize")) {
         return Need::May(Permission::Viewer);
     }
     if below(path, "/v1/workflows") || below(path, "/v1/templates") {
         return Need::May(Permission::Author);
     }
     let operates = [
+        "/api/tasks",
+        "/v1/queues",
         "/api/pipelines",
         "/api/queue",
         "/api/upload",
         "/api/process",
         "/api/tick",
+        "/v1/schedules",
     ];
     if operates.iter().any(|root| below(path, root)) {
         return Need::May(Permission::Operator);
@@ -112,6 +115,9 @@ mod tests {
             (Method::POST, "/v1/workflows/validate", Need::May(Permission::Viewer)),
             (Method::DELETE, "/v1/workflows/wf_1", Need::May(Permission::Author)),
             (Method::POST, "/v1/templates", Need::May(Permission::Author)),
+            (Method::POST, "/v1/schedules", Need::May(Permission::Operator)),
+            (Method::DELETE, "/v1/schedules/s", Need::May(Permission::Operator)),
+            (Method::GET, "/v1/schedules/s/upcoming", Need::May(Permission::Viewer)),
             (Method::POST, "/v1/runsaway", Need::May(Permission::Admin)),
             (Method::OPTIONS, "/v1/runs", Need::May(Permission::Operator)),
             (Method::PATCH, "/anything", Need::May(Permission::Admin)),
@@ -130,6 +136,15 @@ mod tests {
             (Method::POST, "/api/dlq/purge", Need::May(Permission::Admin)),
             (Method::POST, "/api/maintenance/request", Need::May(Permission::Admin)),
             (Method::GET, "/api/storage/runs/x", Need::May(Permission::Viewer)),
+            (Method::POST, "/api/tasks", Need::May(Permission::Operator)),
+            (Method::DELETE, "/api/tasks/run_1", Need::May(Permission::Operator)),
+            (Method::POST, "/api/tasks/run_1/retry", Need::May(Permission::Operator)),
+            (Method::POST, "/api/tasks/t/validate-input", Need::May(Permission::Viewer)),
+            (Method::GET, "/api/tasks/stream", Need::May(Permission::Viewer)),
+            (Method::POST, "/api/visualize", Need::May(Permission::Viewer)),
+            (Method::POST, "/v1/queues/gpu/pause", Need::May(Permission::Operator)),
+            (Method::GET, "/v1/queues", Need::May(Permission::Viewer)),
+            (Method::GET, "/v1/backends", Need::May(Permission::Viewer)),
         ];
         for (method, path, expected) in cases {
             assert_eq!(need(&method, path), expected, "{method} {path}");

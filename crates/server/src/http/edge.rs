@@ -26,7 +26,7 @@ use super::slow::BodyTimer;
 use super::streams;
 use super::throttle::Throttle;
 use crate::app::App;
-use crate::config::{Config, Permission};
+use crate::config::{Config, CorsOrigin, Permission};
 use crate::error_code::ErrorCode;
 use crate::face;
 
@@ -65,6 +65,7 @@ pub(crate) struct Edge {
     clock: Arc<dyn Clock>,
     max_body_bytes: usize,
     behind_proxy: bool,
+    cors_origin: CorsOrigin,
 }
 
 impl Edge {
@@ -78,6 +79,7 @@ impl Edge {
             clock: Arc::clone(clock),
             max_body_bytes: config.server.max_body_bytes,
             behind_proxy: config.server.behind_proxy,
+            cors_origin: config.server.cors_origin.clone(),
             metrics,
         })
     }
@@ -109,7 +111,11 @@ impl Edge {
     fn caller(&self, request: &Request) -> Result<Caller, Refused> {
         let headers = request.headers();
         if self.keys.is_empty() {
-            return match self.names.refusal(request.method(), request.uri(), headers) {
+            let known = match &self.cors_origin {
+                CorsOrigin::One(origin) if cors::covers(request.uri().path()) => Some(origin),
+                _ => None,
+            };
+            return match self.names.refusal(request.method(), request.uri(), headers, known) {
                 Some(reason) => Err(refuse(ErrorCode::Forbidden, reason).into()),
                 None => Ok(Caller::anonymous()),
             };
@@ -193,7 +199,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
     crate::app::telemetry::continue_trace(&span, request.headers());
     let is_open_to_pages = cors::covers(request.uri().path());
     if is_open_to_pages && *request.method() == Method::OPTIONS {
-        let mut response = cors::preflight();
+        let mut response = cors::preflight(&edge.cors_origin);
         seen.end(response.status());
         dress(response.headers_mut(), &id);
         return response;
@@ -227,7 +233,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
     seen.end(response.status());
     dress(response.headers_mut(), &id);
     if is_open_to_pages {
-        cors::dress(response.headers_mut());
+        cors::dress(response.headers_mut(), &edge.cors_origin);
     }
     response
 }

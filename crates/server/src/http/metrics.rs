@@ -207,6 +207,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     let mut registry = Registry::default();
     app.engine.metrics().register(&mut registry);
     app.edge.metrics.register(&mut registry);
+    app.schedules.metrics().register(&mut registry);
     if let Some(figures) = &figures {
         figures.register(&mut registry);
     }

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 /// Names under which this server may be called.
 #[derive(Debug, Clone)]
@@ -30,22 +30,26 @@ impl Names {
         Self { allowed: names, strict }
     }
 
-    /// Why the request is not served, if it is not.
-    pub fn refusal(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    /// Why the request is not served, if it is not. Pages of the origin `known` may do what programs may.
+    pub fn refusal(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        known: Option<&HeaderValue>,
+    ) -> Option<&'static str> {
         let host = host(uri, headers);
         if self.strict && host.is_some_and(|host| !self.knows(host)) {
             return Some(
                 "this server does not serve that host name: use localhost, or list the name in `server.allowed_hosts`",
             );
         }
-        if method.is_safe() {
+        // Only a browser writes this header, and a page cannot choose what it says.
+        let is_known = known.is_some() && headers.get(header::ORIGIN) == known;
+        if method.is_safe() || is_known {
             return None;
         }
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &http::HeaderValue| value.to_str().ok())
-        };
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let site = text(header::HeaderName::from_static("sec-fetch-site"));
         if site.is_some_and(|site| matches!(site, "cross-site" | "same-site")) {
             return Some("requests from other sites are refused");
@@ -94,7 +98,13 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("header"));
         }
-        names.refusal(method, &Uri::from_static("/v1/runs"), &map).is_some()
+        let known = HeaderValue::from_static("https://dash.example");
+        let uri = Uri::from_static("/v1/runs");
+        let refused = names.refusal(method, &uri, &map, None).is_some();
+        let named = map.get("origin") == Some(&known);
+        let refused_beside_known = names.refusal(method, &uri, &map, Some(&known)).is_some();
+        assert_eq!(refused_beside_known, refused && !named, "{headers:?}");
+        refused
     }
 
     fn loopback() -> Names {
@@ -139,6 +149,7 @@ mod tests {
             for foreign in [
                 ("origin", "http://evil.example"),
                 ("origin", "null"),
+                ("origin", "https://dash.example"),
                 ("origin", "http://localhost:3000"),
                 ("sec-fetch-site", "cross-site"),
                 ("sec-fetch-site", "same-site"),

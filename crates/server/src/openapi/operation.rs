@@ -11,6 +11,8 @@ enum Errors {
     OwnOrText,
     /// Those of the pipelines face.
     Pipelines,
+    /// Those of the tasks face.
+    Tasks,
 }
 
 /// A method of a path.
@@ -62,6 +64,14 @@ impl Operation {
     pub fn of_pipelines(self) -> Self {
         Self {
             errors_as: Errors::Pipelines,
+            ..self
+        }
+    }
+
+    /// One of the tasks face, which has its own form of errors.
+    pub fn of_tasks(self) -> Self {
+        Self {
+            errors_as: Errors::Tasks,
             ..self
         }
     }
@@ -208,6 +218,7 @@ fn error(words: &str, errors_as: Errors) -> Value {
     let schema = match errors_as {
         Errors::Own | Errors::OwnOrText => "Error",
         Errors::Pipelines => "PipelinesError",
+        Errors::Tasks => "TasksError",
     };
     let mut content = json!({ "application/json": { "schema": reference(schema) } });
     if errors_as == Errors::OwnOrText
@@ -232,9 +243,10 @@ fn path_parameters(path: &str) -> Vec<Value> {
 
 /// What a parameter of a path stands for: an id is one of what the path is about.
 fn describe(name: &str, path: &str) -> &'static str {
-    const IDS: [(&str, &str); 9] = [
+    const IDS: [(&str, &str); 10] = [
         ("/v1/runs", "Id of the run."),
         ("/v1/workflows", "Id of the workflow."),
+        ("/v1/schedules", "Id of the schedule."),
         ("/api/services", "Id of the service."),
         ("/api/tasks", "Id of the task."),
         ("/api/pipelines", "Id of the pipeline: of a service, or of a task."),
@@ -247,6 +259,7 @@ fn describe(name: &str, path: &str) -> &'static str {
         "version" => "Number of the version, from 1.",
         "step" => "Id of the step; an item of a for_each step is `id[3]`.",
         "path" => "Key of the object; its slashes may stay as they are.",
+        "name" => "Its name.",
         _ => {
             let known = IDS.iter().find(|(root, _)| path.starts_with(root));
             known.map_or(

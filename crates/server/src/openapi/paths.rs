@@ -1,10 +1,13 @@
 //! Every operation.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
 use super::pipelines;
+use super::schedules;
 use super::schemas::{RUN_STATUS, STEP_STATUS};
+use crate::picture::Format;
+use super::tasks;
 
 const UNKNOWN_RUN: &str = "No such run.";
 const CHANGED: &str = "Another node stores the workflow again and again while it is being started.";
@@ -16,8 +19,10 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(runs());
     all.extend(control());
     all.extend(observe());
+    all.extend(schedules::all());
     all.push(nodes());
     all.extend(pipelines::all());
+    all.extend(tasks::all());
     all
 }
 
@@ -130,7 +135,37 @@ fn workflows() -> Vec<Operation> {
         .body("Rollback", true, json!({ "version": 1 }))
         .ok("Workflow")
         .error(404, "`version not found`, also for an unknown workflow."),
+        picture(Operation::new(
+            "get /v1/workflows/{id}/visualize",
+            "drawWorkflow",
+            "workflows",
+            "Draw the current version, or another",
+        ))
+        .query(
+            "version",
+            "Number of the version; the current one if absent.",
+            json!({ "type": "integer", "minimum": 1 }),
+        )
+        .error(404, "No such workflow, or no such version."),
     ]
+}
+
+/// An operation that answers with a picture.
+fn picture(operation: Operation) -> Operation {
+    let names: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
+    let text = |format: Format| {
+        let media_type = format.media_type().split(';').next().unwrap_or_default();
+        (media_type.to_owned(), json!({ "schema": { "type": "string" } }))
+    };
+    let content: Map<String, Value> = Format::ALL.into_iter().map(text).collect();
+    operation
+        .query(
+            "format",
+            "How the picture is written.",
+            json!({ "type": "string", "enum": names, "default": names[0] }),
+        )
+        .answer(200, json!({ "description": "The picture.", "content": content }))
+        .error(422, "Too many steps for an SVG; the other formats have no limit.")
 }
 
 fn templates() -> Vec<Operation> {
@@ -364,6 +399,7 @@ fn observe() -> Vec<Operation> {
         .limit()
         .query("cursor", "The `next_cursor` of the page before.", cursor())
         .ok("WhyPage"),
+        picture(read("get /v1/runs/{id}/visualize", "drawRun", "Draw the run in the colours of its steps")),
         read("get /v1/runs/{id}/history", "getHistory", "Read the history")
             .query(
                 "after",

@@ -158,7 +158,7 @@ fn starts() -> Vec<Operation> {
             .error(409, OTHER_INPUT)
             .error(503, MAINTENANCE),
         idempotent(operation("post /api/queue/task", "queueTask", "Run one task by itself"))
-            .about("`scheduledFor` is refused: queue the task when it is due.")
+            .about("A task with `scheduledFor` begins at that time, if that is still to come.")
             .body("QueueItem", true, item())
             .ok("Queued")
             .error(404, UNKNOWN_TASK)

@@ -16,7 +16,9 @@ pub(super) fn all() -> Map<String, Value> {
             all.extend(part);
         }
     }
+    all.extend(super::schedules::schemas());
     all.extend(super::pipelines::schemas());
+    all.extend(super::tasks::schemas());
     all
 }
 
@@ -137,6 +139,8 @@ fn requests() -> Value {
             "workflow": { "type": ["object", "null"], "description": "Of this document." },
             "context": { "type": ["object", "null"], "description": "What templates read as `context`." },
             "priority": { "type": ["integer", "null"], "minimum": i32::MIN, "maximum": i32::MAX, "description": "Higher runs first." },
+            "start_at": { "type": ["string", "null"], "format": "date-time", "description": "Nothing of it starts before this time." },
+            "delay_ms": { "type": ["integer", "null"], "minimum": 0, "maximum": 315_360_000_000_i64, "description": "The same, as milliseconds from now." },
         }),
     );
     start["anyOf"] = json!([
@@ -217,7 +221,8 @@ fn answers() -> Value {
             "context": { "type": "object" }, "steps": { "type": "array", "items": reference("StepRun") },
             "created_at": time(), "updated_at": time(), "finished_at": time(), "workflow_version": count(),
             "priority": { "type": "integer" }, "error": text(), "failed_step": text(), "paused": { "type": "object" },
-            "canceled": { "type": "object" }, "resolved": { "type": "object" }, "steps_truncated": { "type": "boolean" },
+            "canceled": { "type": "object" }, "resolved": { "type": "object" }, "schedule_id": text(), "scheduled_at": time(),
+            "steps_truncated": { "type": "boolean" },
         })),
         "RunList": object(&["items"], json!({ "items": { "type": "array", "items": reference("Run") } })),
         "RunSummary": object(&["id", "workflow_id", "status", "created_at", "updated_at"], json!({

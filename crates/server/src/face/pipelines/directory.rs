@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quintet_core::plan::Plan;
 use quintet_core::time::Time;
+use quintet_engine::Served;
 use quintet_store::{Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -142,11 +143,11 @@ impl Picture {
     }
 
     /// The queues that are served: one for each task, with its own limit.
-    pub fn queues(&self) -> impl Iterator<Item = (Arc<str>, Option<u32>)> {
+    pub fn queues(&self) -> impl Iterator<Item = Served> {
         let live = self.tasks.iter().filter(|(_, task)| task.removed_in.is_none());
         live.map(|(id, task)| {
             let limit = task.entry.concurrency;
-            (Arc::clone(id), (limit > 0).then_some(limit))
+            Served::new(Arc::clone(id), (limit > 0).then_some(limit))
         })
     }
 

@@ -41,6 +41,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Answer {
             statuses: Vec::new(),
             created_from: params.from("from"),
             created_before: params.after("to"),
+            claimed: None,
         },
     };
     let slice = params.slice();

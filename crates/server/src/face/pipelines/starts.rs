@@ -12,6 +12,7 @@ use http::HeaderMap;
 use quintet_core::id::RunId;
 use quintet_core::outcome::Success;
 use quintet_core::plan::Plan;
+use quintet_core::time::Time;
 use quintet_engine::{EngineError, Idempotency, StartRun};
 use serde_json::{Map, Value, json};
 
@@ -55,6 +56,8 @@ struct Wish {
     priority: Option<i32>,
     metadata: Map<String, Value>,
     key: Option<String>,
+    /// When it may begin.
+    not_before: Option<Time>,
 }
 
 impl Wish {
@@ -70,6 +73,7 @@ impl Wish {
             priority: priority.map(|priority| priority.round() as i32),
             metadata: fields.optional_object("metadata", found).cloned().unwrap_or_default(),
             key: key.map(str::to_owned),
+            not_before: None,
         }
     }
 
@@ -185,6 +189,7 @@ fn read_trigger(body: &Value) -> Result<(Wish, Option<FailureMode>, Validation),
             priority: None,
             metadata: Map::new(),
             key: None,
+            not_before: None,
         };
         return Ok((wish, None, Validation::default()));
     }
@@ -346,6 +351,7 @@ async fn begin(
         context: Arc::new(wish.input.clone()),
         priority: wish.priority.map_or(0, i32::saturating_neg),
         priority_is_for_all: wish.priority.is_some(),
+        not_before: wish.not_before,
         labels: labels.to_map(),
         id: Some(run),
         reused,
@@ -361,17 +367,21 @@ struct Item {
 
 fn read_item(fields: &Fields<'_>, found: &mut Findings) -> Option<Item> {
     let task = fields.text("taskId", found);
-    if fields.get("scheduledFor").is_some() {
-        found.add(
-            &fields.at("scheduledFor"),
-            "scheduling is not supported: queue the task when it is due",
-        );
-    }
-    let wish = Wish::read(fields, found);
+    let mut wish = Wish::read(fields, found);
+    wish.not_before = scheduled_for(fields, found);
     Some(Item {
         task: task?.to_owned(),
         wish,
     })
+}
+
+fn scheduled_for(fields: &Fields<'_>, found: &mut Findings) -> Option<Time> {
+    let text = fields.optional_text("scheduledFor", found)?;
+    let time = Time::parse_rfc3339(text);
+    if time.is_none() {
+        found.add(&fields.at("scheduledFor"), "Invalid datetime");
+    }
+    time
 }
 
 fn target_of(pipelines: &Pipelines, picture: &Picture, item: &Item) -> Result<Target, Refusal> {

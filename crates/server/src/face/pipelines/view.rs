@@ -152,7 +152,11 @@ impl<'a> RunView<'a> {
                 .filter(|past| past.attempt < attempt)
                 .map(previous)
                 .collect(),
-            scheduled_at: node.timer.filter(|_| status == TaskStatus::Pending).map(Stamp),
+            scheduled_at: node
+                .timer
+                .or(state.held_until)
+                .filter(|_| status == TaskStatus::Pending)
+                .map(Stamp),
             started_at: started_at(node, status).map(Stamp),
             completed_at: ended_at(state, node, status).map(Stamp),
             last_heartbeat: known.beat.map(|beat| Stamp(beat.at)),

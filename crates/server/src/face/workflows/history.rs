@@ -105,6 +105,7 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
         Event::RunResolved { by, reason } => ("run.resolved", json!({ "by": by, "reason": reason })),
         Event::RunTimedOut { limit_ms } => ("run.timed_out", json!({ "limit_ms": limit_ms })),
         Event::RunPaused { by, reason } => ("run.paused", json!({ "by": by, "reason": reason })),
+        Event::RunDue => ("run.due", json!({})),
         Event::RunResumed { by } => ("run.resumed", json!({ "by": by })),
         Event::StepEnqueued { n, by } => ("step.queued", json!({ "step": step(n), "until": time(by) })),
         Event::StepStarted {

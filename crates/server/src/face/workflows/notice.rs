@@ -156,7 +156,8 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
             by: by.as_deref(),
         }],
         Event::LogAppended { text } => vec![Notice::Said { text }],
-        Event::StepEnqueued { .. }
+        Event::RunDue
+        | Event::StepEnqueued { .. }
         | Event::StepStarted { .. }
         | Event::AttemptAccepted { .. }
         | Event::StepProgressed { .. }

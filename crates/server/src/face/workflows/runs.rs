@@ -6,7 +6,8 @@ pub(super) mod attempts;
 pub(super) mod batch;
 pub(super) mod body;
 pub(super) mod control;
-mod idempotency;
+pub(super) mod idempotency;
+pub(super) mod launch;
 mod order;
 pub(super) mod start;
 pub(super) mod steps;
@@ -77,6 +78,7 @@ pub(super) async fn list(cx: Cx, uri: Uri) -> Answer {
         statuses: statuses(&params)?,
         created_from: params.time("created_from")?,
         created_before: params.time("created_before")?,
+        claimed: None,
     };
     let (before, limit) = (params.run_cursor()?, params.limit()?);
     let page = cx.engine().store().runs(&cx.namespace, &filter, before, limit).await?;

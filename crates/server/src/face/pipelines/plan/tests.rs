@@ -59,6 +59,7 @@ impl Run {
             priority: 0,
             labels: serde_json::Map::new(),
             priority_is_for_all: false,
+            not_before: None,
         };
         let now = Time(0);
         let (state, out) = with_cx(now, |cx| start(RunId::from_bits(1), plan, created, &[], cx)).unwrap();

@@ -10,7 +10,7 @@ use super::ids::{Names, assign};
 use super::read::{Findings, MAX_MS, Object, whole};
 
 /// Fields beyond the original's, kept as they are written.
-const ADDITIONS: [&str; 11] = [
+const ADDITIONS: [&str; 12] = [
     "depends_on",
     "join",
     "when",
@@ -19,6 +19,7 @@ const ADDITIONS: [&str; 11] = [
     "optional",
     "timeout",
     "timeout_ms",
+    "total_timeout_ms",
     "queue_timeout_ms",
     "heartbeat_timeout_ms",
     "approval_timeout_ms",
@@ -115,6 +116,7 @@ fn read_one(object: &Object<'_>, id: &str, name: &str, found: &mut Findings) -> 
     spec.timeouts = Timeouts {
         queue_ms: ms("queue_timeout_ms", found),
         attempt_ms: object.duration("timeout", found),
+        total_ms: ms("total_timeout_ms", found),
         heartbeat_ms: ms("heartbeat_timeout_ms", found),
         approval_ms: ms("approval_timeout_ms", found),
     };

@@ -13,7 +13,7 @@ use crate::error_code::ErrorCode;
 const MAX_KEY: usize = 255;
 
 /// The idempotency key of a request, with the digest of what it asks for.
-pub(super) fn key_of(
+pub(in super::super) fn key_of(
     headers: &HeaderMap,
     scope: &'static str,
     content: impl FnOnce(&mut Sha256),

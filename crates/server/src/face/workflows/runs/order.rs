@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use quintet_core::plan::Plan;
+use quintet_core::time::Time;
 use quintet_engine::{Current, StartRun};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::cx::Cx;
@@ -20,6 +21,9 @@ use super::super::schema::Schema;
 use super::super::templates;
 use crate::error_code::ErrorCode;
 
+/// Ten years.
+const MAX_DELAY_MS: u64 = 315_360_000_000;
+
 /// What a start says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -29,6 +33,11 @@ pub(super) struct StartBody {
     workflow: Option<Value>,
     context: Option<Map<String, Value>>,
     priority: Option<i32>,
+    /// When it may begin, as written; read the slow way.
+    start_at: Option<Value>,
+    delay_ms: Option<Value>,
+    #[serde(skip)]
+    not_before: Option<NotBefore>,
 }
 
 impl StartBody {
@@ -36,7 +45,7 @@ impl StartBody {
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Self>();
         let body = match values.next() {
             // An array would be taken for the fields in their order.
-            Some(Ok(body)) if bytes.trim_ascii_start().starts_with(b"{") => body,
+            Some(Ok(body)) if bytes.trim_ascii_start().starts_with(b"{") && !body.is_timed() => body,
             _ => Self::of(&first_json(bytes).map_err(|_| bad_json())?, "")?,
         };
         let context = body.context.iter().flat_map(Map::values);
@@ -50,6 +59,10 @@ impl StartBody {
             ErrorCode::BadJson,
             format!("bad json: it is nested deeper than {MAX_DEPTH}"),
         ))
+    }
+
+    fn is_timed(&self) -> bool {
+        self.start_at.is_some() || self.delay_ms.is_some()
     }
 
     /// The slow way, which names what is wrong.
@@ -89,12 +102,16 @@ impl StartBody {
             }
         };
         let workflow = map.get("workflow").filter(|workflow| !workflow.is_null()).cloned();
+        let not_before = not_before(map).map_err(|(name, reason)| wrong(name, reason))?;
         Ok(Self {
+            not_before,
             workflow_id: text("workflow_id")?,
             template: text("template")?,
             workflow,
             context,
             priority,
+            start_at: None,
+            delay_ms: None,
         })
     }
 
@@ -106,6 +123,7 @@ impl StartBody {
             workflow: self.workflow,
             context: Arc::new(Value::Object(self.context.unwrap_or_default())),
             priority: self.priority.unwrap_or(0),
+            not_before: self.not_before,
         }
     }
 
@@ -116,6 +134,12 @@ impl StartBody {
         hash_value(&text(&self.template), hash);
         hash_value(self.workflow.as_ref().unwrap_or(&Value::Null), hash);
         hash_value(&Value::from(self.priority.unwrap_or(0)), hash);
+        match self.not_before {
+            // What a start says nothing about must not change what it is.
+            None => {}
+            Some(NotBefore::At(at)) => hash_value(&json!({ "start_at": at.0 }), hash),
+            Some(NotBefore::In { ms }) => hash_value(&json!({ "delay_ms": ms }), hash),
+        }
         hash_map(self.context.iter().flatten().collect(), hash);
     }
 }
@@ -127,6 +151,35 @@ pub(super) struct Order {
     workflow: Option<Value>,
     pub context: Arc<Value>,
     priority: i32,
+    not_before: Option<NotBefore>,
+}
+
+/// When a run may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NotBefore {
+    /// At this time.
+    At(Time),
+    /// So long after it was accepted.
+    In { ms: u64 },
+}
+
+/// `start_at` or `delay_ms` of a start.
+fn not_before(map: &Map<String, Value>) -> Result<Option<NotBefore>, (&'static str, &'static str)> {
+    let given = |name: &str| map.get(name).filter(|value| !value.is_null());
+    match (given("start_at"), given("delay_ms")) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(("delay_ms", "give one of start_at and delay_ms")),
+        (Some(at), None) => {
+            let at = at.as_str().and_then(Time::parse_rfc3339);
+            let at = at.ok_or(("start_at", "must be an RFC 3339 time, such as 2026-01-31T08:00:00Z"))?;
+            Ok(Some(NotBefore::At(at)))
+        }
+        (None, Some(ms)) => {
+            let ms = ms.as_u64().filter(|ms| *ms <= MAX_DELAY_MS);
+            let ms = ms.ok_or(("delay_ms", "must be a whole number from 0 to 315360000000 (ten years)"))?;
+            Ok(Some(NotBefore::In { ms }))
+        }
+    }
 }
 
 impl Order {
@@ -160,6 +213,10 @@ impl Order {
             workflow_version: target.version,
             context: Arc::clone(&self.context),
             priority: self.priority,
+            not_before: self.not_before.map(|not_before| match not_before {
+                NotBefore::At(at) => at,
+                NotBefore::In { ms } => cx.now().plus_ms(ms),
+            }),
             ..StartRun::of(&cx.namespace, cx.under_policy(&target.plan)?)
         })
     }

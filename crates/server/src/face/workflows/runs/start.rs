@@ -124,7 +124,7 @@ async fn replayed(cx: &Cx, runs: &[RunId], wait_ms: Option<u64>) -> Answer {
     Ok(response)
 }
 
-pub(super) fn mark_replayed(response: &mut Response) {
+pub(in super::super) fn mark_replayed(response: &mut Response) {
     response
         .headers_mut()
         .insert(&REPLAYED, HeaderValue::from_static("true"));

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::super::reply;
 use super::super::status;
-use super::{is_zero, is_zero_priority};
+use super::{is_zero, is_zero_priority, launch};
 
 /// Steps shown inside a run; all of them are under `/v1/runs/{id}/steps`.
 const STEPS_SHOWN: usize = 1000;
@@ -50,6 +50,11 @@ pub(crate) struct RunView<'a> {
     canceled: Option<By<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<By<'a>>,
+    /// The schedule that started it, and at which of its times; no time where somebody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_at: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     steps_truncated: bool,
 }
@@ -139,6 +144,7 @@ impl<'a> RunView<'a> {
         let has_failed = matches!(state.status, RunStatus::Error | RunStatus::BlockedByFailures);
         let of_step = failed.filter(|_| has_failed);
         let error = state.failure.as_deref().or(of_step.map(|(_, failure)| failure));
+        let label = |name: &str| state.created.labels.get(name).and_then(Value::as_str);
         Self {
             id: state.id.to_string(),
             workflow_id: &state.created.workflow,
@@ -156,6 +162,8 @@ impl<'a> RunView<'a> {
             paused: state.paused.as_ref().map(By::of),
             canceled: state.cancelled.as_ref().map(By::of),
             resolved: state.resolved.as_ref().map(By::of),
+            schedule_id: label(launch::SCHEDULE_LABEL),
+            scheduled_at: label(launch::TIME_LABEL),
             steps_truncated: reached.next().is_some(),
         }
     }

@@ -63,6 +63,7 @@ fn in_queue(registry: &Registry, state: &RunState, n: u32) -> Option<Value> {
     let queue = state.plan.queue(node.step);
     let (reason, limit, message) = match flow.obstacle(queue)? {
         Obstacle::Unserved => ("no_worker", None, format!("no worker has registered {queue}")),
+        Obstacle::Closed { reason } => ("closed", None, reason.to_string()),
         Obstacle::QueueFull { max } => {
             let message = format!("{max} steps of {queue} are in progress, which is its limit");
             ("queue_concurrency", Some(max), message)
@@ -106,6 +107,10 @@ fn said(reason: &Reason) -> Value {
         Reason::StepSettled { status } => {
             set("status", status::of_step(*status).into());
             ("step_settled", format!("the step is {}", status::of_step(*status)))
+        }
+        Reason::NotBefore { at } => {
+            set("at", rfc3339(*at).into());
+            ("not_before", format!("the run is to start at {}", rfc3339(*at)))
         }
         Reason::Paused { by, comment, since } => {
             set("by", text(by));

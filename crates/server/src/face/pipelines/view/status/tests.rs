@@ -43,6 +43,7 @@ fn diamond(run: RunStatus, steps: [StepStatus; 4]) -> RunState {
         priority: 0,
         labels: serde_json::Map::new(),
         priority_is_for_all: false,
+        not_before: None,
     };
     let meta = Meta { at: Time(1), owner: 1 };
     let mut state = create(RunId::from_bits(1), plan, &created, meta);
