@@ -1,7 +1,7 @@
 //! Tasks: work for compute backends, one call or a pipeline of them, that waits in a queue until its turn comes.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::client::{Call, Client};
 use crate::error::Error;
@@ -91,8 +91,8 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// How far it is, from 0 to 100.
-    #[serde(default)]
-    pub progress: f64,
+    #[serde(default = "nothing")]
+    pub progress: Number,
     /// What it is for the backend.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -116,7 +116,16 @@ pub struct Task {
     pub more: Map<String, Value>,
 }
 
+fn nothing() -> Number {
+    Number::from(0)
+}
+
 impl Task {
+    /// How far it is, in percent.
+    pub fn percent(&self) -> f64 {
+        self.progress.as_f64().unwrap_or_default()
+    }
+
     /// Whether it is over.
     pub fn is_finished(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed")
@@ -141,7 +150,7 @@ pub struct StepStatus {
     pub status: String,
     /// How long it took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<f64>,
+    pub duration: Option<Number>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
-use quintet_client::{Client, Decision, Error, RunFilter, StartRun};
+use quintet_client::{Client, Decision, Error, RunFilter, StartRun, Submission};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -218,6 +218,51 @@ async fn following_an_unknown_pipeline_run_is_an_error_and_then_the_end() {
     let mut follower = client.pipelines().follow("prun_1");
     assert!(follower.next().await.unwrap().unwrap_err().is_not_found());
     assert!(follower.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_followed_task_goes_on_behind_its_last_message_and_ends_with_the_task() {
+    let task = |status: &str| {
+        text(
+            200,
+            json!({"taskId": "run_1", "status": status, "progress": 50}).to_string(),
+        )
+    };
+    let answers = vec![
+        broken("data: c\n\nid: 1.0\ndata: a\n\nid: 2.0\nda"),
+        ended("data: c\n\nid: 2.0\ndata: b\n\n"),
+        task("running"),
+        ended("data: c\n\n"),
+        task("failed"),
+    ];
+    let (client, script, _tasks) = server(answers).await;
+    assert_eq!(all(client.tasks().follow("run_1")).await, ["c", "a", "c", "b", "c"]);
+    let asked = script.asked.lock().unwrap();
+    assert!(asked[0].starts_with("GET /api/tasks/stream?taskId=run_1 "), "{asked:?}");
+    assert!(
+        asked[1].ends_with("last=1.0") && asked[3].ends_with("last=2.0"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_task_is_submitted_with_its_key_and_keeps_what_this_client_does_not_know() {
+    let known = json!({"taskId": "run_1", "status": "completed", "result": [1], "progress": 100, "type": "t", "colour": "red",
+        "stepStatus": [{"id": "a", "task": "x", "status": "skipped", "duration": 1.5, "result": {"skipped": true}}]});
+    let accepted = r#"{"taskId":"run_1","status":"queued","queue":"gpu"}"#;
+    let (client, script, _tasks) = server(vec![text(200, accepted), text(200, known.to_string())]).await;
+    let submission = Submission::new("t", json!({"a": 1}))
+        .queue("gpu")
+        .priority(-2)
+        .idempotency_key("k");
+    assert_eq!(client.tasks().submit(&submission).await.unwrap().task_id, "run_1");
+    assert_eq!(
+        script.asked.lock().unwrap()[0],
+        r#"POST /api/tasks auth=- key=k last=- {"type":"t","payload":{"a":1},"queue":"gpu","priority":-2}"#
+    );
+    let task = client.tasks().get("run_1").await.unwrap();
+    assert!(task.is_finished() && task.is_success());
+    assert_eq!(serde_json::to_value(&task).unwrap(), known);
 }
 
 #[tokio::test]

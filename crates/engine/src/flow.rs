@@ -109,6 +109,8 @@ struct State {
     groups: HashMap<Arc<str>, Group>,
     /// Whether the counts have been read.
     is_known: bool,
+    /// Places that were given back so far.
+    ended: u64,
 }
 
 /// A queue that nobody serves is only counted.
@@ -301,12 +303,18 @@ impl Flow {
     /// A step is no longer in progress.
     pub(crate) fn give_back(&self, name: &str) {
         let mut state = self.state();
+        state.ended += 1;
         state.running = state.running.saturating_sub(1);
         state.count(name, |running| running.saturating_sub(1));
         let is_over = |queue: &Queue| queue.served.is_none() && queue.running == 0;
         if state.queues.get(name).is_some_and(is_over) {
             state.queues.remove(name);
         }
+    }
+
+    /// How many places were given back so far.
+    pub(crate) fn ended(&self) -> u64 {
+        self.state().ended
     }
 
     /// Whether other nodes may have moved what counts.
@@ -429,14 +437,23 @@ mod tests {
         assert_eq!(asks.iter().map(|asks| asks.each.len()).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(asks[0].all, 2);
         assert_eq!(
-            [flow.take("gpu"), flow.take("gpu@ray"), flow.take("gpu"), flow.take("cpu")],
+            [
+                flow.take("gpu"),
+                flow.take("gpu@ray"),
+                flow.take("gpu"),
+                flow.take("cpu")
+            ],
             [true, true, false, true]
         );
         assert_eq!(flow.obstacle("gpu@ray"), Some(Obstacle::QueueFull { max: 2 }));
         assert_eq!(flow.asks(), []);
         flow.give_back("gpu@ray");
         assert_eq!((flow.take("gpu"), flow.running("gpu")), (true, 2));
-        assert_eq!(flow.limits("gpu"), [], "a limit of one node is no affair of the store's");
+        assert_eq!(
+            flow.limits("gpu"),
+            [],
+            "a limit of one node is no affair of the store's"
+        );
     }
 
     #[test]

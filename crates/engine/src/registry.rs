@@ -129,6 +129,11 @@ impl Lane {
         }
     }
 
+    /// Counts the steps that have given their places in its queues back.
+    pub fn ended(&self) -> u64 {
+        self.flow.as_ref().map_or(0, Flow::ended)
+    }
+
     /// Whether its limits hold on this node alone: a step is then in progress as long as this process has it.
     pub fn is_counted_here(&self) -> bool {
         self.flow.as_ref().is_some_and(|flow| flow.reach() == Reach::Node)

@@ -17,7 +17,7 @@ use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Shared;
-use crate::flow::Asks;
+use crate::flow::{Asks, Flow};
 use crate::registry::{Lane, Slot};
 use crate::request::Request;
 use crate::shards::Shards;
@@ -325,12 +325,18 @@ impl Scout {
         {
             flow.set_counts(shared.store.in_progress(flow.action()).await?);
         }
-        let asks = lane.asks();
-        if asks.is_empty() {
-            return Ok(0);
-        }
-        // Before the question: whoever puts a step into the queue from now on says so.
+        // Before the question, and before it is made: whoever puts a step into the queue, or ends one, from now on says
+        // so.
         lane.set_waiting(false);
+        let ended = lane.ended();
+        let asks = lane.asks();
+        if lane.flow.as_ref().is_some_and(Flow::is_full_somewhere) {
+            // What is full is not asked for, and may hold something; its room may have come back by now.
+            lane.set_waiting(true);
+            if lane.ended() != ended {
+                shared.wanted.poke();
+            }
+        }
         let mut found = 0;
         for asks in &asks {
             found += self.take_out(lane, asks, now).await?;

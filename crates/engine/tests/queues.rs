@@ -123,7 +123,11 @@ impl Desk {
     async fn nothing_begins(&mut self) {
         self.engine.look_at(ACTION);
         let begun = tokio::time::timeout(Duration::from_millis(100), self.begun.recv()).await;
-        assert!(begun.is_err(), "{:?} began", begun.map(|call| call.map(|call| call.0.token)));
+        assert!(
+            begun.is_err(),
+            "{:?} began",
+            begun.map(|call| call.map(|call| call.0.token))
+        );
     }
 }
 
@@ -225,4 +229,28 @@ async fn what_a_stopping_process_leaves_behind_is_not_called_off_and_is_made_aga
     let mut next = Desk::on(store).await;
     next.serve([Served::new("cpu", Some(2))]);
     assert_eq!(next.next().await.0.token.run, run);
+}
+
+/// Room that comes back while the store is asked about other queues must not be missed.
+#[tokio::test]
+async fn a_place_that_is_given_back_during_a_look_is_filled() {
+    let mut desk = Desk::open().await;
+    desk.serve([of_group("gpu", 1), of_group("gpu@ray", 1), Served::new("cpu", Some(1))]);
+    for round in 0..40 {
+        for _ in 0..3 {
+            desk.start("gpu", 0).await;
+            desk.start("cpu", 0).await;
+        }
+        let mut under_way = vec![desk.next().await, desk.next().await];
+        for ended in 0..6 {
+            let (_, answer) = under_way.remove(0);
+            // Looks at the other queue go on while this ends.
+            desk.engine.look_at(ACTION);
+            answer.send(()).unwrap();
+            if ended < 4 {
+                under_way.push(desk.next().await);
+            }
+        }
+        assert!(under_way.is_empty(), "round {round}");
+    }
 }

@@ -98,7 +98,10 @@ pub trait Desk: Send + Sync + 'static {
     ///
     /// # Errors
     /// How the attempt fails if that cannot be said.
-    #[allow(clippy::result_large_err, reason = "a failure is made once for an attempt, and handed on as it is")]
+    #[allow(
+        clippy::result_large_err,
+        reason = "a failure is made once for an attempt, and handed on as it is"
+    )]
     fn order(&self, work: &Work) -> Result<Order, Failure>;
 }
 

@@ -46,7 +46,8 @@ pub use section::{Key, Kind};
 pub use server::Server;
 pub use store::{Database, Pooler, Store, StoreUrl};
 pub use tasks::{
-    BackendTable, BullmqTable, ChunkRules, DEFAULT_QUEUE, EffectTargets, GraphErrors, Mail, QueueRule, QueueSettings, Tasks,
+    BackendTable, BullmqTable, ChunkRules, DEFAULT_QUEUE, EffectTargets, GraphErrors, Mail, QueueRule, QueueSettings,
+    Tasks,
 };
 pub use value::{Millis, Secret};
 

@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn exactly_what_is_served_is_described() {
-        let served = [workflows::ROUTES, pipelines::ROUTES, tasks::ROUTES].concat().into_iter();
+        let served = [workflows::ROUTES, pipelines::ROUTES, tasks::ROUTES]
+            .concat()
+            .into_iter();
         let served = served.filter(|route| *route != NO_PATH && !route.1.starts_with(OF_WORKERS));
         // A path may have slashes; the description has no sign for that.
         let served = served.map(|(method, path)| (method, path.replace("{*", "{")));

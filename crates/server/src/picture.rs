@@ -7,9 +7,11 @@
 
 mod aside;
 mod dot;
+mod layers;
 mod layout;
 mod live;
 mod mermaid;
+mod pack;
 mod svg;
 
 use std::collections::HashMap;
@@ -21,8 +23,8 @@ pub(crate) use live::note;
 
 /// Steps that an SVG drawn for a stranger may have.
 const MAX_STEPS: usize = 2_000;
-/// Things in it that need a place: steps, and the bends of arrows on their way past other steps.
-const MAX_PLACES: usize = 20_000;
+/// Things in it that are drawn or need a place: steps, arrows, and the bends of these on their way past other steps.
+const MAX_THINGS: usize = 20_000;
 
 /// A workflow, or a run of one, as a graph.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -222,7 +224,8 @@ impl Picture {
     /// The picture as text, unless drawing it would take long.
     pub fn draw_bounded(&self, format: Format) -> Result<String, TooLarge> {
         let steps = self.nodes.len();
-        let is_large = || steps > MAX_STEPS || layout::places(steps, &self.pairs()) > MAX_PLACES;
+        let things = || self.edges.len() + layers::places(steps, &self.pairs());
+        let is_large = || steps > MAX_STEPS || things() > MAX_THINGS;
         if format == Format::Svg && is_large() {
             return Err(TooLarge { steps });
         }

@@ -18,23 +18,24 @@ mod keeper;
 mod launch;
 mod metrics;
 mod model;
+mod quota;
 mod task;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use quintet_core::cron::{Cron, CronError};
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
 use quintet_engine::Idempotency;
 use quintet_engine::clock::{Clock, random_u64};
-use quintet_store::{Record, RecordWrite, Store, StoreError};
+use quintet_store::{RecordWrite, Store, StoreError};
 use tokio::sync::Notify;
 
 use launch::fire_key;
 use model::{KIND, State};
+use quota::Quota;
 
 pub use keeper::Report;
 pub use launch::{Fire, Launch, LaunchError, Launched};
@@ -42,18 +43,12 @@ pub use metrics::Metrics;
 pub use model::{Counts, Last, Missed, Outcome, Overlap, Retry, Schedule, Spec, Target};
 pub use task::{parse_task_id, task_id};
 
-/// Schedules of one namespace.
-const MOST: usize = 100_000;
 /// Longest id, name and note, in bytes.
 const MAX_ID: usize = 128;
 const MAX_NAME: usize = 200;
 const MAX_NOTE: usize = 4096;
 /// How often a change is tried that others come before.
 const TRIES: usize = 10;
-/// Schedules read at a time to count them.
-const PAGE: usize = 1000;
-/// How long a count is believed where other nodes add schedules too.
-const COUNT_MS: u64 = 60_000;
 
 /// All schedules of a store.
 pub struct Schedules {
@@ -64,15 +59,7 @@ pub struct Schedules {
     /// Something may be due earlier than before.
     changed: Notify,
     metrics: Metrics,
-    counted: Mutex<HashMap<Arc<str>, Counted>>,
-    most: usize,
-}
-
-/// How many schedules a namespace had.
-#[derive(Debug, Clone, Copy)]
-struct Counted {
-    number: usize,
-    at: Time,
+    quota: Quota,
 }
 
 /// A schedule that is to be.
@@ -135,8 +122,7 @@ impl Schedules {
             tasks: OnceLock::new(),
             changed: Notify::new(),
             metrics: Metrics::default(),
-            counted: Mutex::default(),
-            most: MOST,
+            quota: Quota::default(),
         }
     }
 
@@ -171,8 +157,8 @@ impl Schedules {
             Some(id) => checked_id(id)?.into(),
             None => format!("sch_{:016x}", random_u64()).into(),
         };
-        self.make_room(namespace).await?;
         let now = self.clock.now();
+        self.quota.make_room(self.store.as_ref(), namespace, now).await?;
         let state = State {
             paused: draft.paused,
             next_at: if draft.paused { None } else { cron.next_after(now) },
@@ -182,7 +168,7 @@ impl Schedules {
         if !self.put(&schedule, 0, now).await? {
             return Err(ScheduleError::Exists(schedule.id.to_string()));
         }
-        self.count(namespace, 1);
+        self.quota.count(namespace, 1);
         self.changed.notify_one();
         Ok(schedule)
     }
@@ -298,7 +284,7 @@ impl Schedules {
                 at: self.clock.now(),
             };
             if self.store.put_records(vec![write]).await? {
-                self.count(namespace, -1);
+                self.quota.count(namespace, -1);
                 return Ok(());
             }
         }
@@ -339,47 +325,6 @@ impl Schedules {
 
     async fn put(&self, schedule: &Schedule, expected: u64, now: Time) -> Result<bool, StoreError> {
         self.store.put_records(vec![schedule.write(expected, now)]).await
-    }
-
-    /// Whether there may be one more.
-    async fn make_room(&self, namespace: &Arc<str>) -> Result<(), ScheduleError> {
-        let now = self.clock.now();
-        let known = self.counts().get(namespace).copied();
-        let believed = known.filter(|known| !self.store.is_shared() || now.ms_since(known.at) < COUNT_MS);
-        let number = match believed {
-            Some(counted) => counted.number,
-            None => {
-                let number = self.number(namespace).await?;
-                self.counts().insert(Arc::clone(namespace), Counted { number, at: now });
-                number
-            }
-        };
-        if number >= self.most {
-            return Err(ScheduleError::TooMany(self.most));
-        }
-        Ok(())
-    }
-
-    async fn number(&self, namespace: &str) -> Result<usize, StoreError> {
-        let (mut number, mut after) = (0, None::<Arc<str>>);
-        loop {
-            let page: Vec<Record> = self.store.records(namespace, KIND, after.as_deref(), PAGE).await?;
-            number += page.len();
-            match page.last() {
-                Some(last) if page.len() == PAGE => after = Some(Arc::clone(&last.id)),
-                _ => return Ok(number),
-            }
-        }
-    }
-
-    fn count(&self, namespace: &Arc<str>, more: isize) {
-        if let Some(counted) = self.counts().get_mut(namespace) {
-            counted.number = counted.number.saturating_add_signed(more);
-        }
-    }
-
-    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Counted>> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cli;
 
+use cli::Place;
 use cli::stub::Stub;
 use serde_json::{Value, json};
 

@@ -75,7 +75,7 @@ async fn a_task_is_followed_to_its_end_and_what_happens_is_told_on_the_standard_
         json!({"type": "step:start", "stepId": "fetch", "stepTask": "video.fetch", "timestamp": 1}),
         json!({"type": "step:retry", "stepId": "fetch", "data": {"error": "503", "attempt": 1}}),
         json!({"type": "toast", "taskId": "run_1", "text": "half done", "variant": "info"}),
-        json!({"type": "step:complete", "stepId": "fetch", "data": {"result": 1, "duration": 1200}}),
+        json!({"type": "step:complete", "stepId": "fetch", "data": 1, "duration": 1200}),
         json!({"type": "progress", "data": {"progress": 50}}),
         json!({"type": "step:progress", "stepId": "each", "data": {"done": 2, "total": 3}}),
         json!({"type": "step:complete", "stepId": "cut", "data": {"skipped": true, "reason": "on-demand"}}),

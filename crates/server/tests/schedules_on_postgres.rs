@@ -1,25 +1,18 @@
 //! Schedules on PostgreSQL: the tests of the API once more, and what only several nodes can get wrong.
-#![allow(
-    clippy::duplicate_mod,
-    reason = "each of the files brings its own harness, here as where it stands alone"
-)]
 
 #[path = "schedules.rs"]
 mod api;
-mod common;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use api::common::{Server, until};
 use async_trait::async_trait;
-use common::{Server, until};
 use quintet::app::{App, OpenOptions};
 use quintet::config::Config;
 use quintet::error_code::ErrorCode;
-use quintet::schedules::{
-    Draft, Fire, Launch, LaunchError, Launched, Missed, Overlap, Schedules, Spec, Target,
-};
+use quintet::schedules::{Draft, Fire, Launch, LaunchError, Launched, Missed, Overlap, Schedules, Spec, Target};
 use quintet_core::cron::Cron;
 use quintet_core::plan::{Plan, PlanSpec, StepSpec};
 use quintet_core::time::Time;
@@ -143,7 +136,10 @@ impl Node {
 async fn runs(node: &Node) -> HashSet<quintet_core::id::RunId> {
     let (store, mut all, mut before) = (node.app.engine.store(), HashSet::new(), None);
     loop {
-        let page = store.runs(NAMESPACE, &RunFilter::default(), before, 1000).await.expect("runs");
+        let page = store
+            .runs(NAMESPACE, &RunFilter::default(), before, 1000)
+            .await
+            .expect("runs");
         all.extend(page.rows.iter().map(|row| row.id));
         match page.next {
             Some(next) => before = Some(next),
@@ -160,7 +156,10 @@ async fn on_three_nodes_each_nominal_time_fires_once_over_a_change_of_the_clock_
         ("quarter", "*/15 * * * *"),
         ("office", "0 9 * * MON-FRI"),
     ];
-    let database = postgres::shared().expect("PostgreSQL").fresh_database().expect("database");
+    let database = postgres::shared()
+        .expect("PostgreSQL")
+        .fresh_database()
+        .expect("database");
     // Later than any real time of this test: the keepers of the servers themselves find nothing due.
     let (from, end) = (at("2099-10-23T12:00:00Z"), at("2099-10-26T12:00:00Z"));
     let clock = Arc::new(Hands(AtomicI64::new(from.0)));
@@ -171,7 +170,11 @@ async fn on_three_nodes_each_nominal_time_fires_once_over_a_change_of_the_clock_
     }
     let dying = Node::open(&database.url(), &clock, true).await;
     for (id, cron) in SCHEDULES {
-        nodes[0].schedules.create(&namespace, spec(id, cron)).await.expect("created");
+        nodes[0]
+            .schedules
+            .create(&namespace, spec(id, cron))
+            .await
+            .expect("created");
     }
     let fired = Arc::new(AtomicU64::new(0));
     let mut now = from;
@@ -203,7 +206,13 @@ async fn on_three_nodes_each_nominal_time_fires_once_over_a_change_of_the_clock_
         let schedule = nodes[1].schedules.get(NAMESPACE, id).await.expect("there");
         assert_eq!(schedule.state.counts.fired, nominal.len() as u64, "{id}");
         for time in &nominal {
-            let run = nodes[2].schedules.run_of(NAMESPACE, id, *time).await.expect("asked");
+            // The keys live by the time of the servers, which is the real one.
+            let run = nodes[2]
+                .app
+                .schedules
+                .run_of(NAMESPACE, id, *time)
+                .await
+                .expect("asked");
             known.insert(run.unwrap_or_else(|| panic!("{id} did not fire at {}", cron.local(*time))));
         }
         expected += nominal.len();
@@ -221,14 +230,22 @@ fn three_servers_of_which_one_is_killed_fire_each_second_once() {
     let mut one = Server::start();
     let (two, three) = (one.beside(&[], &[]), one.beside(&[], &[]));
     let workflow = api::workflow(&two);
-    api::create(&two, &json!({ "id": "s", "cron": "* * * * * *", "missed": "all", "target": { "workflow_id": workflow } }));
+    api::create(
+        &two,
+        &json!({ "id": "s", "cron": "* * * * * *", "missed": "all", "target": { "workflow_id": workflow } }),
+    );
     let fired = |server: &Server| api::schedule(server, "s")["counts"]["fired"].as_u64().expect("count");
     until("some seconds have fired", || (fired(&three) >= 3).then_some(()));
     one.kill();
     let before = fired(&three);
-    until("more seconds have fired", || (fired(&three) >= before + 4).then_some(()));
+    until("more seconds have fired", || {
+        (fired(&three) >= before + 4).then_some(())
+    });
     assert_eq!(two.post("/v1/schedules/s/pause", "").status, 200);
     api::assert_each_second_fired_once(&three, "s");
-    let told: f64 = [&two, &three].map(|server| server.figure("quintet_schedules_fired_total")).iter().sum();
+    let told: f64 = [&two, &three]
+        .map(|server| server.figure("quintet_schedules_fired_total"))
+        .iter()
+        .sum();
     assert!(told >= 4.0, "{told}");
 }

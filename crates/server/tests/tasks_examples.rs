@@ -44,7 +44,10 @@ fn the_review_is_written_although_the_backend_is_busy_at_first() {
     assert!(told.contains("report completed"), "{told}");
     assert!(shown.lines().any(|line| line.starts_with("gpu ")), "{shown}");
     let backend = shown.lines().find(|line| line.starts_with("modal "));
-    assert!(backend.is_some_and(|line| line.contains("healthy") && line.contains("closed")), "{shown}");
+    assert!(
+        backend.is_some_and(|line| line.contains("healthy") && line.contains("closed")),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@
     reason = "each of the files brings its own harness, here as where it stands alone"
 )]
 
+#[path = "tasks_bullmq.rs"]
+mod bullmq;
 #[path = "tasks_contract.rs"]
 mod contract;
 #[path = "tasks_faults.rs"]

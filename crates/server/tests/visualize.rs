@@ -41,8 +41,15 @@ fn a_workflow_is_drawn_in_each_format_and_each_version() {
         let svg = drawn(&server, &path, "image/svg+xml");
         assert!(svg.starts_with("<svg ") && svg.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"));
     }
-    let mermaid = drawn(&server, &format!("{path}?format=mermaid"), "text/vnd.mermaid; charset=utf-8");
-    assert!(mermaid.starts_with("graph TD\n") && mermaid.contains("  good --> bad\n"), "{mermaid}");
+    let mermaid = drawn(
+        &server,
+        &format!("{path}?format=mermaid"),
+        "text/vnd.mermaid; charset=utf-8",
+    );
+    assert!(
+        mermaid.starts_with("graph TD\n") && mermaid.contains("  good --> bad\n"),
+        "{mermaid}"
+    );
     assert!(mermaid.contains("#lt;script#gt;"), "{mermaid}");
     let dot = server.get(&format!("{path}?format=dot"));
     assert_eq!(header(&dot, "content-type"), "text/vnd.graphviz; charset=utf-8");
@@ -61,18 +68,28 @@ fn a_run_is_drawn_in_the_colours_of_its_steps() {
     let run = server.run(&id, &json!({}));
     common::until("the step has failed", || {
         let steps = server.get(&format!("/v1/runs/{run}/steps?status=FAILED")).json();
-        steps["items"].as_array().filter(|items| !items.is_empty()).map(drop)
+        steps["items"].as_array().filter(|items| !items.is_empty()).map(|_| ())
     });
     server.when(&run, &["WAITING_APPROVAL"]);
     let path = format!("/v1/runs/{run}/visualize");
-    let mermaid = drawn(&server, &format!("{path}?format=mermaid"), "text/vnd.mermaid; charset=utf-8");
+    let mermaid = drawn(
+        &server,
+        &format!("{path}?format=mermaid"),
+        "text/vnd.mermaid; charset=utf-8",
+    );
     for expected in ["class good succeeded\n", "class bad failed\n", "class gate waiting\n"] {
         assert!(mermaid.contains(expected), "{expected} in {mermaid}");
     }
     let svg = drawn(&server, &path, "image/svg+xml");
-    assert!(svg.contains(&format!("{run} · WAITING_APPROVAL</title>")), "{svg}");
+    assert!(
+        svg.contains(&format!("<title>w · {run} · WAITING_APPROVAL</title>")),
+        "{svg}"
+    );
     // The colours of what failed, and why it did.
-    assert!(svg.contains("fill=\"#fee2e2\" stroke=\"#dc2626\"") && svg.contains("url"), "{svg}");
+    assert!(
+        svg.contains("fill=\"#fee2e2\" stroke=\"#dc2626\"") && svg.contains("url"),
+        "{svg}"
+    );
     server.post(&format!("/v1/runs/{run}/reject"), "");
     server.ended(&run);
     assert!(drawn(&server, &path, "image/svg+xml").contains(" · FAILED</title>"));
@@ -81,15 +98,27 @@ fn a_run_is_drawn_in_the_colours_of_its_steps() {
 #[test]
 fn what_is_not_there_and_what_is_too_large_is_refused_in_words() {
     let server = Server::start();
-    let many: Vec<Value> = (0..5_000).map(|n| json!({ "name": format!("s{n}"), "action": "noop" })).collect();
+    let many: Vec<Value> = (0..5_000)
+        .map(|n| json!({ "name": format!("s{n}"), "action": "noop" }))
+        .collect();
     let id = server.workflow(&json!({ "name": "large", "steps": many }));
     let path = format!("/v1/workflows/{id}/visualize");
     let refused = server.get(&path);
     assert_eq!(refused.status, 422);
     let error = &refused.json()["error"];
-    assert_eq!((&error["code"], &error["field"]), (&json!("invalid_parameter"), &json!("format")));
-    assert!(error["message"].as_str().expect("text").contains("mermaid or dot"), "{error}");
-    let mermaid = drawn(&server, &format!("{path}?format=mermaid"), "text/vnd.mermaid; charset=utf-8");
+    assert_eq!(
+        (&error["code"], &error["field"]),
+        (&json!("invalid_parameter"), &json!("format"))
+    );
+    assert!(
+        error["message"].as_str().expect("text").contains("mermaid or dot"),
+        "{error}"
+    );
+    let mermaid = drawn(
+        &server,
+        &format!("{path}?format=mermaid"),
+        "text/vnd.mermaid; charset=utf-8",
+    );
     assert_eq!(mermaid.lines().count(), 1 + 5_000 + 4_999);
 
     for (path, status, code) in [

@@ -9,9 +9,9 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
     Beat, Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NodeBeat, NodeRow,
-    OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
-    StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow,
-    WorkflowWrite,
+    OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow,
+    StepCounts, StepFilter, StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow,
+    WorkflowVersionRow, WorkflowWrite,
 };
 
 use crate::counters::{Counters, Meters};

@@ -8,9 +8,10 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxAsk, OutboxEntry, QueueAsk, QueueCount,
-    QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter, StepPage, Store, StoreError,
-    StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
+    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxAsk, OutboxEntry,
+    QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
+    StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow,
+    WorkflowWrite,
 };
 
 use crate::connect::{self, Synchronous};

@@ -320,3 +320,33 @@ fn the_probe_measures_and_leaves_nothing_behind() {
     assert!(probe.commit_us_p50 > 0, "{probe:?}");
     assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn the_few_of_a_workflow_are_found_behind_any_number_of_others() {
+    let place = Place::new();
+    let store = place.store();
+    let of = |number: u64| {
+        start(number).with(|row| {
+            row.workflow = "queue:a".into();
+            row.claims = u32::from(number == 3);
+        })
+    };
+    support::apply_all(&store, (1..=2_500).map(of)).await;
+    let filter = |claimed| RunFilter {
+        workflow: Some("queue:a".into()),
+        statuses: vec![RunStatus::StepsInProcess],
+        claimed: Some(claimed),
+        ..RunFilter::default()
+    };
+    let page = async |claimed, before| store.runs(DEFAULT, &filter(claimed), before, 2).await.unwrap();
+    let ids = |page: &quintet_store::RunPage| page.rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    let running = page(true, None).await;
+    assert_eq!((ids(&running), running.next), (vec![id(3)], None));
+    let waiting = page(false, None).await;
+    assert_eq!(
+        (ids(&waiting), waiting.next),
+        (vec![id(2_500), id(2_499)], Some(id(2_499)))
+    );
+    let last = page(false, Some(id(4))).await;
+    assert_eq!((ids(&last), last.next), (vec![id(2), id(1)], None));
+}

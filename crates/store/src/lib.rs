@@ -27,8 +27,8 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use node::{Beat, Claim, Head, NodeBeat, NodeRow, Notice, NoticeWrite, WorkflowPin};
 pub use query::{
-    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun,
-    Targets, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
+    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit,
+    StoredRun, Targets, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
 pub use record::{Record, RecordWrite};
 pub use steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepLimit, StepPage, StepRow};

@@ -11,8 +11,8 @@ use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow};
 use crate::query::{
-    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit, StoredRun, WorkflowRow,
-    WorkflowVersionRow, WorkflowWrite,
+    DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus, StoredCommit,
+    StoredRun, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
 use crate::record::{Record, RecordWrite};
 use crate::steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepPage};

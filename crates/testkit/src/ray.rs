@@ -87,7 +87,10 @@ fn find(named: Option<OsString>, path: Option<OsString>) -> anyhow::Result<PathB
         return Ok(named);
     }
     let folders = path.map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let mut programs = folders.unwrap_or_default().into_iter().map(|folder| folder.join(PROGRAM));
+    let mut programs = folders
+        .unwrap_or_default()
+        .into_iter()
+        .map(|folder| folder.join(PROGRAM));
     programs.find(|program| program.is_file()).with_context(|| {
         format!(
             "{PROGRAM} is in neither PATH nor {PROGRAM_VARIABLE}: install it with `pip install 'ray[serve]'` in a virtual \
@@ -127,7 +130,11 @@ impl Server {
         let script = folder.join("cluster.py");
         std::fs::write(&script, CLUSTER)?;
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "supervisor"]).arg(&folder).arg(python).arg(script);
+        command
+            .args(["-c", SCRIPT, "supervisor"])
+            .arg(&folder)
+            .arg(python)
+            .arg(script);
         command.args([ingress.to_string(), dashboard.to_string()]).arg(&folder);
         let shell = command
             .current_dir(&folder)
@@ -172,7 +179,10 @@ impl Cluster {
     pub fn at(urls: &str) -> anyhow::Result<Self> {
         let wrong = || format!("{urls} is not of the form http://host:port,http://host:port");
         let (ingress, dashboard) = urls.split_once(',').with_context(wrong)?;
-        ensure!([ingress, dashboard].iter().all(|url| url.starts_with("http://")), wrong());
+        ensure!(
+            [ingress, dashboard].iter().all(|url| url.starts_with("http://")),
+            wrong()
+        );
         Ok(Self {
             ingress_url: ingress.to_owned(),
             dashboard_url: dashboard.to_owned(),
@@ -197,10 +207,12 @@ impl Cluster {
     }
 
     fn answers(&self) -> bool {
-        [(&self.ingress_url, "/health"), (&self.dashboard_url, "/api/version")].into_iter().all(|(url, path)| {
-            let answer = Request::read(path).send(url.trim_start_matches("http://"), START);
-            answer.is_ok_and(|answer| answer.status == 200)
-        })
+        [(&self.ingress_url, "/health"), (&self.dashboard_url, "/api/version")]
+            .into_iter()
+            .all(|(url, path)| {
+                let answer = Request::read(path).send(url.trim_start_matches("http://"), START);
+                answer.is_ok_and(|answer| answer.status == 200)
+            })
     }
 }
 
@@ -219,7 +231,10 @@ mod tests {
     #[test]
     fn a_cluster_is_known_by_its_two_urls() {
         let cluster = Cluster::at("http://127.0.0.1:1,http://127.0.0.1:2").unwrap();
-        assert_eq!((cluster.ingress_url.as_str(), cluster.dashboard_url.as_str()), ("http://127.0.0.1:1", "http://127.0.0.1:2"));
+        assert_eq!(
+            (cluster.ingress_url.as_str(), cluster.dashboard_url.as_str()),
+            ("http://127.0.0.1:1", "http://127.0.0.1:2")
+        );
         for wrong in ["http://127.0.0.1:1", "a,b", ""] {
             assert!(Cluster::at(wrong).is_err(), "{wrong}");
         }

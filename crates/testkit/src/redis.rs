@@ -145,7 +145,16 @@ impl Drop for Redis {
 
 fn arguments(port: u16, folder: &Path) -> Vec<OsString> {
     let port = port.to_string();
-    let fixed = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"];
+    let fixed = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+    ];
     let mut arguments: Vec<OsString> = fixed.iter().map(OsString::from).collect();
     arguments.extend(["--appendfsync", "always", "--dir"].map(OsString::from));
     arguments.push(folder.into());

@@ -166,7 +166,14 @@ impl Need {
             // No script of a package runs, and no package above this folder is meant.
             let mut install = shell::command(npm);
             install
-                .args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+                .args([
+                    "install",
+                    "--no-save",
+                    "--no-audit",
+                    "--no-fund",
+                    "--ignore-scripts",
+                    "--prefix",
+                ])
                 .arg(folder);
             shell::run(install.args(requirements))?;
             Ok(std::fs::write(&note, wanted)?)

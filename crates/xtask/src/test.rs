@@ -116,8 +116,14 @@ fn start_s3() -> Result<Option<s3::Server>> {
 /// The program of Ray, which the tests that need a cluster start themselves: one that runs all the time would take
 /// memory and time from the others.
 fn find_ray() -> Result<Option<PathBuf>> {
-    let is_given = [ray::SHARED_VARIABLE, ray::PROGRAM_VARIABLE].iter().any(|name| std::env::var_os(name).is_some());
-    if is_given { Ok(None) } else { needs::RAY.ensure().map(Some) }
+    let is_given = [ray::SHARED_VARIABLE, ray::PROGRAM_VARIABLE]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    if is_given {
+        Ok(None)
+    } else {
+        needs::RAY.ensure().map(Some)
+    }
 }
 
 fn nextest_runs(args: &Args) -> Vec<Run> {

@@ -212,7 +212,10 @@ mod tests {
     fn a_backend_that_was_never_healthy_holds_no_work() {
         let mut breaker = Breaker::new(LIMITS, at(0));
         breaker.unhealthy(at(1));
-        assert_eq!((breaker.circuit(), breaker.admit(at(2))), (Circuit::Closed, Admission::Pass));
+        assert_eq!(
+            (breaker.circuit(), breaker.admit(at(2))),
+            (Circuit::Closed, Admission::Pass)
+        );
         breaker.healthy(at(3));
         breaker.unhealthy(at(4));
         assert_eq!((breaker.circuit(), breaker.since()), (Circuit::Open, at(4)));
@@ -238,7 +241,10 @@ mod tests {
         assert_eq!(breaker.admit(at(10)), Admission::Trial);
         assert_eq!(breaker.admit(at(510)), Admission::Wait(1_500));
         breaker.answered(at(600));
-        assert_eq!((breaker.circuit(), breaker.admit(at(601))), (Circuit::Closed, Admission::Pass));
+        assert_eq!(
+            (breaker.circuit(), breaker.admit(at(601))),
+            (Circuit::Closed, Admission::Pass)
+        );
     }
 
     #[test]
@@ -254,7 +260,10 @@ mod tests {
         let mut breaker = half_open();
         assert_eq!(breaker.admit(at(10)), Admission::Trial);
         breaker.trial_abandoned();
-        assert_eq!((breaker.circuit(), breaker.admit(at(11))), (Circuit::HalfOpen, Admission::Trial));
+        assert_eq!(
+            (breaker.circuit(), breaker.admit(at(11))),
+            (Circuit::HalfOpen, Admission::Trial)
+        );
     }
 
     #[test]

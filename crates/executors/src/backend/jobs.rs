@@ -103,7 +103,11 @@ pub(super) async fn execute(member: &Arc<Member>, order: &Order, work: &Work) ->
             if let Some(id) = id {
                 stop(member, &id).await;
             }
-            let text = format!("{} error: the job took more than {} ms", member.wire.label, timeout.as_millis());
+            let text = format!(
+                "{} error: the job took more than {} ms",
+                member.wire.label,
+                timeout.as_millis()
+            );
             Outcome::Failed(Failure::new("timeout", text))
         }
     };
@@ -130,9 +134,14 @@ pub(super) async fn logs(member: &Member, id: &str) -> Result<String, Failure> {
 pub(super) async fn stop(member: &Member, id: &str) {
     let url = job_url(member, id, "/stop");
     for pause_ms in STOP_PAUSES_MS {
-        let answer = member.client.call(member.wire.post(url.clone(), None, ANSWER_TIMEOUT)).await;
+        let answer = member
+            .client
+            .call(member.wire.post(url.clone(), None, ANSWER_TIMEOUT))
+            .await;
         let told = answer.ok().filter(|reply| reply.status.is_success());
-        let told: Value = told.and_then(|reply| serde_json::from_slice(&reply.body).ok()).unwrap_or_default();
+        let told: Value = told
+            .and_then(|reply| serde_json::from_slice(&reply.body).ok())
+            .unwrap_or_default();
         if told["stopped"] == true {
             tracing::debug!(backend = &*member.name, job = id, "a job was stopped");
             return;
@@ -154,7 +163,10 @@ fn request(payload: &Value) -> Result<Map<String, Value>, String> {
         return Err("the payload of a job must be an object with `entrypoint`".to_owned());
     };
     if let Some(key) = payload.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!("the payload of a job has an unknown key `{key}`: known are {}", KEYS.join(", ")));
+        return Err(format!(
+            "the payload of a job has an unknown key `{key}`: known are {}",
+            KEYS.join(", ")
+        ));
     }
     match payload.get("entrypoint") {
         Some(Value::String(entrypoint)) if !entrypoint.trim().is_empty() => Ok(payload.clone()),
@@ -174,7 +186,11 @@ async fn submit(
         request.insert("submission_id".to_owned(), id.clone().into());
         // Before it is sent: whoever calls the attempt off must know what may be there.
         member.jobs.put(work.token, &id);
-        let call = member.wire.post(member.wire.run.clone(), Some(&Value::Object(request.clone())), ANSWER_TIMEOUT);
+        let call = member.wire.post(
+            member.wire.run.clone(),
+            Some(&Value::Object(request.clone())),
+            ANSWER_TIMEOUT,
+        );
         let answer = member.client.call(call).await;
         if let Ok(reply) = &answer
             && reply.status.is_success()
@@ -200,7 +216,10 @@ async fn submit(
             }
         }
     }
-    let text = format!("{} error: {MAX_IN_A_ROW} jobs of this attempt have ended badly", member.wire.label);
+    let text = format!(
+        "{} error: {MAX_IN_A_ROW} jobs of this attempt have ended badly",
+        member.wire.label
+    );
     Err(Failure::permanent("too_many_jobs", text))
 }
 
@@ -236,7 +255,11 @@ async fn conclude(member: &Member, job: Job) -> Result<Success, Failure> {
             ..Success::default()
         });
     }
-    let text = match job.message.as_str().map(|message| message.lines().next().unwrap_or_default()) {
+    let text = match job
+        .message
+        .as_str()
+        .map(|message| message.lines().next().unwrap_or_default())
+    {
         Some(message) if !message.is_empty() => format!("{} job {}: {message}", member.wire.label, job.word),
         _ => format!("{} job {}", member.wire.label, job.word),
     };
@@ -292,7 +315,10 @@ fn job_url(member: &Member, id: &str, tail: &str) -> Url {
 
 /// The same for every attempt that has this count, whichever node makes it.
 fn submission_id(work: &Work, number: u32) -> String {
-    let step: String = Sha256::digest(work.step.as_bytes())[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let step: String = Sha256::digest(work.step.as_bytes())[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let id = format!("{}-{step}-{}", work.token.run, work.attempt);
     if number == 1 { id } else { format!("{id}-{number}") }
 }
@@ -317,13 +343,22 @@ mod tests {
 
     #[test]
     fn a_payload_is_checked_and_a_wrong_key_is_named() {
-        assert!(request(&json!({ "entrypoint": "python a.py", "metadata": { "a": "b" }, "entrypoint_num_gpus": 0.5 })).is_ok());
+        assert!(
+            request(&json!({ "entrypoint": "python a.py", "metadata": { "a": "b" }, "entrypoint_num_gpus": 0.5 }))
+                .is_ok()
+        );
         for (payload, part) in [
             (json!("python a.py"), "must be an object"),
             (json!({}), "must have an `entrypoint`"),
             (json!({ "entrypoint": " " }), "must have an `entrypoint`"),
-            (json!({ "entrypoint": "x", "entry_point": "y" }), "unknown key `entry_point`"),
-            (json!({ "entrypoint": "x", "submission_id": "y" }), "unknown key `submission_id`"),
+            (
+                json!({ "entrypoint": "x", "entry_point": "y" }),
+                "unknown key `entry_point`",
+            ),
+            (
+                json!({ "entrypoint": "x", "submission_id": "y" }),
+                "unknown key `submission_id`",
+            ),
         ] {
             let problem = request(&payload).expect_err("refused");
             assert!(problem.contains(part), "{payload}: {problem}");

@@ -43,7 +43,11 @@ pub(super) async fn types(member: &Arc<Member>) -> Vec<String> {
     let types = match read {
         Ok(list) => names(&list),
         Err(reason) => {
-            tracing::info!(backend = &*member.name, reason, "a backend does not list its types of tasks");
+            tracing::info!(
+                backend = &*member.name,
+                reason,
+                "a backend does not list its types of tasks"
+            );
             known
         }
     };
@@ -54,7 +58,10 @@ pub(super) async fn types(member: &Arc<Member>) -> Vec<String> {
 /// Modal's `{total, categories}`, whose categories hold names or objects with a `name`, and Ray's `{tasks}`.
 fn names(list: &Value) -> Vec<String> {
     let mut names = BTreeSet::new();
-    let categories = list["categories"].as_object().into_iter().flat_map(|categories| categories.values());
+    let categories = list["categories"]
+        .as_object()
+        .into_iter()
+        .flat_map(|categories| categories.values());
     for entries in categories.chain([&list["tasks"]]) {
         let entries = entries.as_array().into_iter().flatten();
         let name = |entry: &Value| entry.as_str().or(entry["name"].as_str()).map(str::to_owned);

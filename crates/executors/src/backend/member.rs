@@ -1,5 +1,7 @@
 //! One backend: its health, its circuit, and the calls to it.
 
+mod pass;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use quintet_engine::clock::Clock;
 use quintet_engine::tasks;
 use tokio::sync::watch;
 
+pub(super) use self::pass::Pass;
 use super::breaker::{Admission, Breaker, Circuit, Limits};
 use super::figures::{Calls, Health};
 use super::jobs::Ledger;
@@ -55,15 +58,6 @@ struct State {
     last_error: Option<String>,
     in_flight: u64,
     calls: Calls,
-}
-
-/// A call under way. Dropped without an end when the attempt is called off.
-pub(super) struct Pass {
-    member: Arc<Member>,
-    began: Time,
-    is_trial: bool,
-    was_away: bool,
-    is_counted: bool,
 }
 
 impl Member {
@@ -153,7 +147,7 @@ impl Member {
                 admission
             };
             match admission {
-                Admission::Pass | Admission::Trial => return Ok(self.pass(admission == Admission::Trial)),
+                Admission::Pass | Admission::Trial => return Ok(Pass::new(self, admission == Admission::Trial)),
                 Admission::Refused(after_ms) => return Err(self.shut(after_ms)),
                 Admission::Wait(ms) => {
                     tokio::select! {
@@ -164,16 +158,6 @@ impl Member {
                     }
                 }
             }
-        }
-    }
-
-    fn pass(self: &Arc<Self>, is_trial: bool) -> Pass {
-        Pass {
-            member: Arc::clone(self),
-            began: self.clock.now(),
-            is_trial,
-            was_away: false,
-            is_counted: false,
         }
     }
 
@@ -230,35 +214,49 @@ impl Member {
 
     /// Its health, asked anew only where the last answer is old.
     async fn health(self: &Arc<Self>) -> Result<(), String> {
-        let known = || {
-            let (at, health) = self.state().health.clone()?;
-            let is_fresh = self.clock.now().ms_since(at) < self.rules.health_ttl_ms;
-            is_fresh.then_some(health)
-        };
-        if let Some(health) = known() {
+        let ttl_ms = self.rules.health_ttl_ms;
+        let is_fresh =
+            |state: &State, now: Time| state.health.as_ref().is_some_and(|(at, _)| now.ms_since(*at) < ttl_ms);
+        if let Some(health) = self.known_health(is_fresh) {
             return health;
         }
-        self.ask_anew().await
+        self.ask_unless(is_fresh).await
     }
 
     /// Its health by a question that begins now, or that somebody else begins in the meantime.
     async fn ask_anew(self: &Arc<Self>) -> Result<(), String> {
         let begun = self.state().asks_begun;
+        self.ask_unless(|state, _| state.asks_ended > begun).await
+    }
+
+    fn known_health(&self, is_enough: impl Fn(&State, Time) -> bool) -> Option<Result<(), String>> {
+        let state = self.state();
+        let (_, health) = state.health.as_ref()?;
+        is_enough(&state, self.clock.now()).then(|| health.clone())
+    }
+
+    /// Asks for its health, after whoever is asking already, unless that one's answer is enough.
+    async fn ask_unless(self: &Arc<Self>, is_enough: impl Fn(&State, Time) -> bool) -> Result<(), String> {
         let _turn = self.asking.lock().await;
+        if let Some(health) = self.known_health(is_enough) {
+            return health;
+        }
         let number = {
             let mut state = self.state();
-            if state.asks_ended > begun
-                && let Some((_, health)) = &state.health
-            {
-                return health.clone();
-            }
             state.asks_begun += 1;
             state.asks_begun
         };
         let timeout = Duration::from_millis(self.rules.health_timeout_ms);
-        let health = match self.client.call(wire::question(self.wire.health.clone(), timeout)).await {
+        let health = match self
+            .client
+            .call(wire::question(self.wire.health.clone(), timeout))
+            .await
+        {
             Ok(reply) if reply.status.is_success() => Ok(()),
-            Ok(reply) => Err(format!("its health check answers with status {}", reply.status.as_u16())),
+            Ok(reply) => Err(format!(
+                "its health check answers with status {}",
+                reply.status.as_u16()
+            )),
             Err(error) => Err(error.to_string()),
         };
         self.change(|state, now| {
@@ -313,7 +311,11 @@ impl Member {
         }
         let backend = &*self.name;
         match after {
-            Circuit::Open => tracing::info!(backend, reason, "the circuit of a backend opened: nothing is sent to it"),
+            Circuit::Open => tracing::info!(
+                backend,
+                reason,
+                "the circuit of a backend opened: nothing is sent to it"
+            ),
             Circuit::HalfOpen => tracing::info!(backend, "a backend is healthy again: one call shows whether it works"),
             Circuit::Closed => tracing::info!(backend, "the circuit of a backend closed"),
         }
@@ -338,7 +340,11 @@ impl Member {
             let status = match answer {
                 Ok(reply) if reply.status.is_success() => serde_json::from_slice(&reply.body).unwrap_or_default(),
                 Ok(reply) => {
-                    tracing::debug!(backend = &*self.name, status = reply.status.as_u16(), "the cluster does not tell what it has");
+                    tracing::debug!(
+                        backend = &*self.name,
+                        status = reply.status.as_u16(),
+                        "the cluster does not tell what it has"
+                    );
                     serde_json::Value::Null
                 }
                 Err(error) => {
@@ -382,54 +388,6 @@ impl Member {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Pass {
-    /// What the call says about the backend; it may go on.
-    pub async fn learn(&mut self, presence: Presence) {
-        self.was_away = presence != Presence::There;
-        let says_nothing = matches!(presence, Presence::Silent(_));
-        self.member.learn(presence).await;
-        if says_nothing {
-            self.leave_trial();
-        }
-        self.is_trial = false;
-    }
-
-    /// The call is over.
-    pub fn close(mut self, outcome: &Outcome) {
-        let was_away = self.was_away;
-        self.count(|calls| match outcome {
-            Outcome::Succeeded(_) => calls.succeeded += 1,
-            Outcome::Failed(_) if was_away => calls.unavailable += 1,
-            Outcome::Failed(_) => calls.failed += 1,
-        });
-    }
-
-    fn count(&mut self, count: impl FnOnce(&mut Calls)) {
-        if std::mem::replace(&mut self.is_counted, true) {
-            return;
-        }
-        let ms = self.member.clock.now().ms_since(self.began);
-        let mut state = self.member.state();
-        state.in_flight -= 1;
-        state.calls.seconds += ms as f64 / 1_000.0;
-        count(&mut state.calls);
-    }
-
-    fn leave_trial(&mut self) {
-        if std::mem::replace(&mut self.is_trial, false) {
-            self.member.state().breaker.trial_abandoned();
-            self.member.announce();
-        }
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.count(|calls| calls.abandoned += 1);
-        self.leave_trial();
     }
 }
 

@@ -78,9 +78,18 @@ impl Pool {
     /// node, because a task runs on one.
     pub fn of_ray(status: &Value) -> Self {
         let mut pool = Self::default();
-        for report in [&status["autoscaler_report"]["active_nodes"], &status["data"]["clusterStatus"]["autoscalerReport"]["activeNodes"]] {
-            let models = report.as_array().into_iter().flatten().filter_map(|node| node["gpu"].as_str());
-            models.filter(|model| !model.is_empty()).for_each(|model| pool.gpus.push(model.to_owned()));
+        for report in [
+            &status["autoscaler_report"]["active_nodes"],
+            &status["data"]["clusterStatus"]["autoscalerReport"]["activeNodes"],
+        ] {
+            let models = report
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|node| node["gpu"].as_str());
+            models
+                .filter(|model| !model.is_empty())
+                .for_each(|model| pool.gpus.push(model.to_owned()));
         }
         let kinds = status["data"]["clusterStatus"]["loadMetricsReport"]["nodeTypes"].as_array();
         for node in kinds.into_iter().flatten().filter_map(|kind| kind[0].as_object()) {
@@ -113,7 +122,9 @@ fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
 /// Whether a processor is of the model that is wanted: `A100` is satisfied by an `A100-80GB`, not the other way round.
 fn is_model(model: &str, wanted: &str) -> bool {
     let (model, wanted) = (model.to_ascii_uppercase(), wanted.trim().to_ascii_uppercase());
-    model.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    model
+        .strip_prefix(&wanted)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn vram_mb(model: &str) -> Option<u64> {
@@ -167,7 +178,10 @@ mod tests {
             ..pool(&["T4"])
         };
         assert!(!told.fits(&wish(Gpu::Any, Some(16_000))));
-        assert!(pool(&["X1"]).fits(&wish(Gpu::Any, Some(500_000))), "nobody knows that model");
+        assert!(
+            pool(&["X1"]).fits(&wish(Gpu::Any, Some(500_000))),
+            "nobody knows that model"
+        );
     }
 
     #[test]
@@ -191,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_clusters_word_is_read_in_both_of_its_forms() {
-        let nodes = json!({ "autoscaler_report": { "active_nodes": [{ "gpu": "T4" }, { "gpu": "T4" }, {}, { "gpu": "" }] } });
+        let nodes =
+            json!({ "autoscaler_report": { "active_nodes": [{ "gpu": "T4" }, { "gpu": "T4" }, {}, { "gpu": "" }] } });
         assert_eq!(Pool::of_ray(&nodes), pool(&["T4"]));
         let load = json!({ "data": { "clusterStatus": {
             "autoscalerReport": { "activeNodes": { "node1": 1 } },

@@ -37,7 +37,14 @@ impl Backends {
         let changes = watch::Sender::new(0);
         let mut members = Vec::with_capacity(settings.len());
         for (name, settings) in settings {
-            let member = Member::new(name, settings, rules, client.clone(), Arc::clone(clock), changes.clone());
+            let member = Member::new(
+                name,
+                settings,
+                rules,
+                client.clone(),
+                Arc::clone(clock),
+                changes.clone(),
+            );
             let member = member.map_err(|problem| SettingsError {
                 name: name.clone(),
                 problem,

@@ -248,7 +248,11 @@ impl BackendSettings {
         }
         let only = |key: &str, kind: Kind, is_set: bool| {
             let problem = format!("`{key}` is only for kind `{}`", kind.as_str());
-            if is_set && self.kind != kind { Err(problem) } else { Ok(()) }
+            if is_set && self.kind != kind {
+                Err(problem)
+            } else {
+                Ok(())
+            }
         };
         only("type_key", Kind::Http, self.type_key.is_some())?;
         only("payload_key", Kind::Http, self.payload_key.is_some())?;
@@ -258,7 +262,11 @@ impl BackendSettings {
         if self.kind == Kind::RayJobs && self.run_path.is_some() {
             return Err("`run_path` is not for kind `ray-jobs`".to_owned());
         }
-        for (key, value) in [("type_key", &self.type_key), ("payload_key", &self.payload_key), ("error_key", &self.error_key)] {
+        for (key, value) in [
+            ("type_key", &self.type_key),
+            ("payload_key", &self.payload_key),
+            ("error_key", &self.error_key),
+        ] {
             if value.as_deref() == Some("") {
                 return Err(format!("`{key}` is empty"));
             }
@@ -267,7 +275,10 @@ impl BackendSettings {
         if same_key {
             return Err("`type_key` and `payload_key` are the same".to_owned());
         }
-        for (key, value) in [("timeout_ms", self.timeout_ms), ("failures_to_open", self.failures_to_open.map(u64::from))] {
+        for (key, value) in [
+            ("timeout_ms", self.timeout_ms),
+            ("failures_to_open", self.failures_to_open.map(u64::from)),
+        ] {
             if value == Some(0) {
                 return Err(format!("`{key}` must be above 0"));
             }
@@ -291,7 +302,11 @@ pub(super) fn base(text: &str) -> Result<Url, String> {
 /// A path below a base URL, with one slash between them however they are written. A query of the base stays.
 pub(super) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
+    url.set_path(&format!(
+        "{}/{}",
+        base.path().trim_end_matches('/'),
+        path.trim_start_matches('/')
+    ));
     url
 }
 
@@ -323,7 +338,10 @@ mod tests {
         assert_eq!(names(ray.clone()), "ray ray-jobs");
         let backends = usual(&ray);
         assert_eq!(backends["ray"].dashboard_url.as_deref(), Some("http://d"));
-        assert_eq!((backends["ray-jobs"].kind, backends["ray-jobs"].url.as_str()), (Kind::RayJobs, "http://d"));
+        assert_eq!(
+            (backends["ray-jobs"].kind, backends["ray-jobs"].url.as_str()),
+            (Kind::RayJobs, "http://d")
+        );
     }
 
     #[test]
@@ -361,14 +379,35 @@ mod tests {
     fn what_cannot_work_is_refused_with_a_sentence() {
         for (text, complaint) in [
             ("kind = 'http'\nurl = 'ftp://h'", "`url` must be http or https"),
-            ("kind = 'http'\nurl = 'http://u:p@h'", "`url` must not hold a user or password: set `token`"),
-            ("kind = 'ray'\nurl = 'http://h'\ndashboard_url = 'h'", "`dashboard_url` is invalid: relative URL without a base"),
-            ("kind = 'modal'\nurl = 'http://h'\ndashboard_url = 'http://d'", "`dashboard_url` is only for kind `ray`"),
-            ("kind = 'ray'\nurl = 'http://h'\ntype_key = 'x'", "`type_key` is only for kind `http`"),
-            ("kind = 'ray-jobs'\nurl = 'http://h'\nrun_path = 'x'", "`run_path` is not for kind `ray-jobs`"),
-            ("kind = 'http'\nurl = 'http://h'\npayload_key = 'type'", "`type_key` and `payload_key` are the same"),
+            (
+                "kind = 'http'\nurl = 'http://u:p@h'",
+                "`url` must not hold a user or password: set `token`",
+            ),
+            (
+                "kind = 'ray'\nurl = 'http://h'\ndashboard_url = 'h'",
+                "`dashboard_url` is invalid: relative URL without a base",
+            ),
+            (
+                "kind = 'modal'\nurl = 'http://h'\ndashboard_url = 'http://d'",
+                "`dashboard_url` is only for kind `ray`",
+            ),
+            (
+                "kind = 'ray'\nurl = 'http://h'\ntype_key = 'x'",
+                "`type_key` is only for kind `http`",
+            ),
+            (
+                "kind = 'ray-jobs'\nurl = 'http://h'\nrun_path = 'x'",
+                "`run_path` is not for kind `ray-jobs`",
+            ),
+            (
+                "kind = 'http'\nurl = 'http://h'\npayload_key = 'type'",
+                "`type_key` and `payload_key` are the same",
+            ),
             ("kind = 'http'\nurl = 'http://h'\ntype_key = ''", "`type_key` is empty"),
-            ("kind = 'http'\nurl = 'http://h'\ntimeout_ms = 0", "`timeout_ms` must be above 0"),
+            (
+                "kind = 'http'\nurl = 'http://h'\ntimeout_ms = 0",
+                "`timeout_ms` must be above 0",
+            ),
         ] {
             let settings: BackendSettings = toml::from_str(text).expect(text);
             assert_eq!(settings.check(), Err(complaint.to_owned()), "{text}");

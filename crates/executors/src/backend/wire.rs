@@ -260,7 +260,9 @@ mod tests {
             (json!([1]), Value::Null),
         ] {
             let (outcome, presence) = wire(Kind::Modal).judge(Ok(reply(200, &body.to_string())));
-            let Outcome::Succeeded(success) = outcome else { panic!("{body} failed") };
+            let Outcome::Succeeded(success) = outcome else {
+                panic!("{body} failed")
+            };
             assert_eq!((&*success.output, presence), (&expected, Presence::There), "{body}");
         }
     }
@@ -290,7 +292,9 @@ mod tests {
             (504, None, Presence::Away("status 504".to_owned())),
         ] {
             let (outcome, told) = wire(Kind::Ray).judge(Ok(reply(status, "x")));
-            let Outcome::Failed(failure) = outcome else { panic!("{status} succeeded") };
+            let Outcome::Failed(failure) = outcome else {
+                panic!("{status} succeeded")
+            };
             assert_eq!((failure.retryable, failure.code), (retryable, Some(status)));
             assert_eq!((failure.retry_after_ms, told), (Some(7_000), presence), "{status}");
         }
@@ -299,7 +303,10 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_json_is_a_failure_of_the_backend() {
         let failure = failure(Kind::Modal, 200, "<html>");
-        assert!(failure.message.starts_with("Modal error: the answer is no JSON"), "{failure:?}");
+        assert!(
+            failure.message.starts_with("Modal error: the answer is no JSON"),
+            "{failure:?}"
+        );
     }
 
     #[test]
@@ -312,9 +319,14 @@ mod tests {
             ..BackendSettings::new(Kind::Http, "http://h/base/")
         };
         let wire = Wire::new("own", &settings).expect("wire");
-        assert_eq!((wire.run.as_str(), wire.health.as_str()), ("http://h/base/v1/run", "http://h/base/up"));
+        assert_eq!(
+            (wire.run.as_str(), wire.health.as_str()),
+            ("http://h/base/v1/run", "http://h/base/up")
+        );
         let (outcome, _) = wire.judge(Ok(reply(200, r#"{"a":1,"error":"not here"}"#)));
-        let Outcome::Succeeded(success) = outcome else { panic!("failed") };
+        let Outcome::Succeeded(success) = outcome else {
+            panic!("failed")
+        };
         assert_eq!(*success.output, json!({ "a": 1, "error": "not here" }));
         let (outcome, _) = wire.judge(Ok(reply(200, r#"{"problem":"p"}"#)));
         assert!(matches!(outcome, Outcome::Failed(failure) if failure.message == "p"));

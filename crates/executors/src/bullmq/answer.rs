@@ -123,7 +123,8 @@ fn class_of(stacks: &str) -> Option<String> {
     let stacks: Vec<String> = serde_json::from_str(stacks).ok()?;
     let first_line = stacks.last()?.lines().next()?;
     let class = first_line.split_once(':').map_or(first_line, |(class, _)| class);
-    let is_name = !class.is_empty() && class.len() <= 64 && class.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_name =
+        !class.is_empty() && class.len() <= 64 && class.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     is_name.then(|| class.to_owned())
 }
 
@@ -180,7 +181,10 @@ mod tests {
             (last.message.as_str(), last.kind.as_deref(), last.retryable),
             ("bad luck", Some("UnrecoverableError"), Some(false))
         );
-        assert_eq!(failure("x", Some("[\"not a class at all\"]")).kind.as_deref(), Some(ANY));
+        assert_eq!(
+            failure("x", Some("[\"not a class at all\"]")).kind.as_deref(),
+            Some(ANY)
+        );
         assert_eq!(failure("x", None).kind.as_deref(), Some(ANY));
     }
 

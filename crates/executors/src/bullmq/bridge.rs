@@ -21,7 +21,8 @@ use super::workers::{Desk, Outgoing, Workers};
 pub struct Pace {
     /// Between two looks at the jobs of attempts under way.
     pub look: Duration,
-    /// How long a producer's job is kept by one sign of life: after that it counts as left.
+    /// How long a producer's job is kept by one sign of life: after that it counts as left. Shorter than BullMQ's own
+    /// 30 seconds, because here a job loses nothing by being taken over too early.
     pub lock: Duration,
     /// How long a command waits on the server for something to happen.
     pub block: Duration,
@@ -33,7 +34,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             look: Duration::from_secs(5),
-            lock: Duration::from_secs(30),
+            lock: Duration::from_secs(10),
             block: Duration::from_secs(5),
             retry: Duration::from_secs(1),
         }

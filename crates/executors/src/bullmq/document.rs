@@ -39,7 +39,11 @@ pub(super) fn document(queue: &str, name: &str, data: &str, options: &Options) -
 }
 
 fn is_task(data: &Value) -> bool {
-    let has_text = |field: &str| data.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let has_text = |field: &str| {
+        data.get(field)
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.is_empty())
+    };
     (has_text("type") || has_text("task")) && data.get("payload").is_some()
 }
 
@@ -87,10 +91,7 @@ mod tests {
     #[test]
     fn the_name_of_the_sdk_for_a_type_is_a_task_too() {
         let task = made("any", r#"{"task":"openai.chat","payload":{}}"#, "{}");
-        assert_eq!(
-            task,
-            json!({"task":"openai.chat","payload":{},"queue":"gpu"})
-        );
+        assert_eq!(task, json!({"task":"openai.chat","payload":{},"queue":"gpu"}));
     }
 
     #[test]

@@ -86,3 +86,47 @@ impl Link {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rediss_url_begins_with_a_tls_handshake() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("rediss://localhost:{}", listener.local_addr().unwrap().port());
+        let link = Link::new(&url).unwrap();
+        let first_byte = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap()
+        };
+        let (first_byte, connected) = tokio::join!(first_byte, link.connection());
+        // A record of the kind `handshake`, before any certificate matters.
+        assert_eq!(first_byte, 0x16);
+        assert!(connected.is_err());
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_for_somebodys_failed_try_share_its_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let link = Link::new(&url).unwrap();
+        let tries = async {
+            // Takes one connection and hangs up; further ones would wait for an answer.
+            drop(listener.accept().await.unwrap());
+            listener
+        };
+        let (_listener, first, second, third) =
+            tokio::join!(tries, link.connection(), link.connection(), link.connection());
+        assert!(first.is_err());
+        for waited in [second, third] {
+            assert_eq!(
+                waited.err().map(|error| error.to_string()).as_deref(),
+                Some("the server is away - Io")
+            );
+        }
+    }
+}

@@ -43,7 +43,10 @@ impl Options {
 
     /// Whether it has waited in Redis until it was due.
     pub fn was_delayed(&self) -> bool {
-        self.fields.get("delay").and_then(Value::as_f64).is_some_and(|ms| ms > 0.0)
+        self.fields
+            .get("delay")
+            .and_then(Value::as_f64)
+            .is_some_and(|ms| ms > 0.0)
     }
 
     /// Whether it is one of a series that BullMQ's workers carry on.
@@ -65,7 +68,9 @@ impl Options {
             _ => return Ok(Map::new()),
         };
         if !matches!(kind, "fixed" | "exponential") {
-            return Err(format!("backoff \"{kind}\" is not known here: use fixed or exponential"));
+            return Err(format!(
+                "backoff \"{kind}\" is not known here: use fixed or exponential"
+            ));
         }
         let mut retry = Map::new();
         retry.insert("backoff".to_owned(), json!(kind));

@@ -5,32 +5,29 @@
 //! what Redis has lost is put there again, and what nobody waits for any more is removed. Both do the same with what they
 //! find, and everything they do can be done twice, so neither needs to know of the other, nor of other nodes.
 
-use std::collections::{HashMap, HashSet};
+mod look;
+mod news;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use quintet_core::outcome::{Outcome, Token, Work};
 use quintet_engine::tasks;
 use redis::streams::{StreamId, StreamReadReply};
-use redis::{FromRedisValue, RedisError, RedisResult, Value, cmd};
+use redis::{RedisResult, Value, cmd};
 use tokio::sync::Mutex;
 
-use super::answer::{self, FIELDS, Progress, Seen};
+use super::answer::{self, Progress};
 use super::keys::JobId;
 use super::workers::Outgoing;
+use news::News;
 
-/// Attempts asked for at a time.
-const PAGE: u64 = 500;
-/// Ids or events asked for at a time.
-const CHUNK: isize = 1_000;
-/// Ended jobs that are looked through for some that were left behind.
-const HISTORY: isize = 10_000;
+/// Events asked for at a time.
+const CHUNK: usize = 1_000;
 /// Answers being stored at a time.
 const ABREAST: usize = 32;
-/// What an attempt under way adds to the pause between two looks: with many of them a look is work.
-const PAUSE_EACH: Duration = Duration::from_millis(1);
 
 /// What was asked cannot be said or done now.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,15 +74,6 @@ pub trait Returns: Send + Sync + 'static {
     async fn standing(&self, token: Token) -> Result<Standing, Unavailable>;
 }
 
-/// Why a look was broken off.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error("Redis: {0}")]
-    Redis(#[from] RedisError),
-    #[error("store: {0}")]
-    Store(#[from] Unavailable),
-}
-
 /// What was last noted of attempts under way, so that it is not noted again.
 type Noted = HashMap<Token, Progress>;
 
@@ -104,7 +92,11 @@ impl Outgoing {
             returns,
             noted: Mutex::default(),
         };
-        tokio::join!(returning.follow(), returning.look_again_and_again(), returning.withdraw());
+        tokio::join!(
+            returning.follow(),
+            returning.look_again_and_again(),
+            returning.withdraw()
+        );
     }
 }
 
@@ -176,7 +168,9 @@ impl Returning {
     async fn hear(&self, events: &[StreamId]) {
         let mut news: HashMap<Token, News> = HashMap::new();
         for event in events {
-            let Some((token, said)) = News::read(event) else { continue };
+            let Some((token, said)) = News::read(event) else {
+                continue;
+            };
             let known = news.remove(&token);
             // Nothing comes after an end but what was not heard in order.
             let latest = known.filter(News::is_end).unwrap_or(said);
@@ -242,177 +236,6 @@ impl Returning {
         }
     }
 
-    async fn look_again_and_again(&self) {
-        loop {
-            let pause = match self.look().await {
-                Ok(under_way) => self.lane.pace.look + PAUSE_EACH * under_way,
-                Err(error) => {
-                    tracing::debug!(queue = self.queue(), error = %error, "the jobs cannot be looked at now");
-                    self.lane.pace.look
-                }
-            };
-            tokio::select! {
-                () = tasks::pause(Some(pause)) => {}
-                () = self.lane.look_now.notified() => {}
-            }
-        }
-    }
-
-    /// Looks at the jobs of all attempts under way; how many there are.
-    async fn look(&self) -> Result<u32, Broken> {
-        self.lane.begin_look();
-        let mut under_way = HashSet::new();
-        let mut missing = HashSet::new();
-        let mut offset = 0;
-        loop {
-            let page = self.returns.outstanding(self.queue(), offset, PAGE).await?;
-            let seen = self.see(&page).await?;
-            let found = page.iter().copied().zip(seen);
-            stream::iter(found.collect::<Vec<_>>())
-                .filter_map(|(token, seen)| async move { self.consider(token, seen).await })
-                .for_each(|token| {
-                    missing.insert(token);
-                    std::future::ready(())
-                })
-                .await;
-            offset += page.len() as u64;
-            let is_last = (page.len() as u64) < PAGE;
-            under_way.extend(page);
-            if is_last {
-                break;
-            }
-        }
-        self.noted.lock().await.retain(|token, _| under_way.contains(token));
-        missing.retain(|token| !self.lane.is_fresh(*token));
-        if !missing.is_empty() {
-            self.put_back(missing).await?;
-        }
-        self.sweep(&under_way).await?;
-        Ok(u32::try_from(under_way.len()).unwrap_or(u32::MAX))
-    }
-
-    /// Does what a job shows; the token if there is no job.
-    async fn consider(&self, token: Token, seen: Seen) -> Option<Token> {
-        if let Some(end) = seen.end {
-            self.answer(token, end).await;
-        } else if let Some(progress) = seen.progress {
-            self.note(token, progress).await;
-        }
-        (!seen.exists).then_some(token)
-    }
-
-    async fn see(&self, tokens: &[Token]) -> RedisResult<Vec<Seen>> {
-        if tokens.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = redis::pipe();
-        for token in tokens {
-            let job = self.lane.redis.keys.key(&JobId(*token).to_string());
-            pipeline.cmd("HMGET").arg(job).arg(&FIELDS[..]);
-        }
-        let link = &self.lane.redis.link;
-        let mut connection = link.connection().await?;
-        let answer: RedisResult<Vec<Vec<Option<Vec<u8>>>>> = pipeline.query_async(&mut connection).await;
-        let values = link.judge(answer).await?;
-        Ok(values.iter().map(|values| Seen::read(values)).collect())
-    }
-
-    /// Puts jobs back that Redis does not have though their attempts are under way, unless the events still tell how
-    /// they ended.
-    async fn put_back(&self, missing: HashSet<Token>) -> Result<(), Broken> {
-        let mut ends = self.ends_of(&missing).await?;
-        let mut count = 0;
-        for token in missing {
-            if let Some(end) = ends.remove(&token) {
-                self.answer(token, end).await;
-                continue;
-            }
-            // Asked after the job was found missing: had somebody removed it because it was over, it would say so.
-            let Standing::Outside(work) = self.returns.standing(token).await? else {
-                continue;
-            };
-            match self.lane.desk.order(&work) {
-                Ok(order) => count += u32::from(self.lane.put(token, &order).await?),
-                Err(failure) => self.answer(token, Outcome::Failed(*failure)).await,
-            }
-        }
-        if count > 0 {
-            tracing::warn!(
-                queue = self.queue(),
-                jobs = count,
-                "jobs were gone from Redis and were put back"
-            );
-        }
-        Ok(())
-    }
-
-    /// What the events that are still kept say about the ends of these jobs.
-    async fn ends_of(&self, tokens: &HashSet<Token>) -> RedisResult<HashMap<Token, Outcome>> {
-        let link = &self.lane.redis.link;
-        let events = self.lane.redis.keys.key("events");
-        let mut connection = link.connection().await?;
-        let mut ends = HashMap::new();
-        let mut from = "-".to_owned();
-        loop {
-            let mut range = cmd("XRANGE");
-            range.arg(&events).arg(&from).arg("+").arg("COUNT").arg(CHUNK);
-            let answer: RedisResult<redis::streams::StreamRangeReply> = range.query_async(&mut connection).await;
-            let page = link.judge(answer).await?.ids;
-            for (token, news) in page.iter().filter_map(News::read) {
-                if tokens.contains(&token)
-                    && let Some(end) = news.end()
-                {
-                    ends.insert(token, end);
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() as isize == CHUNK => from = format!("({}", last.id),
-                _ => return Ok(ends),
-            }
-        }
-    }
-
-    /// Removes jobs that no attempt waits for: it was called off while Redis was away, or was answered by somebody who
-    /// could not remove the job any more.
-    async fn sweep(&self, under_way: &HashSet<Token>) -> Result<(), Broken> {
-        // What ended is read from the latest on, and not to the end: others may keep a long history there.
-        for (kind, command, most) in [
-            ("prioritized", "ZRANGE", isize::MAX),
-            ("wait", "LRANGE", isize::MAX),
-            ("paused", "LRANGE", isize::MAX),
-            ("completed", "ZREVRANGE", HISTORY),
-            ("failed", "ZREVRANGE", HISTORY),
-        ] {
-            let mut start: isize = 0;
-            while start < most {
-                let ids = self.ids(command, kind, start).await?;
-                start += CHUNK;
-                let ours = ids.iter().filter_map(|id| JobId::parse(id)).map(|id| id.0);
-                for token in ours.filter(|token| !under_way.contains(token) && !self.lane.is_fresh(*token)) {
-                    if matches!(self.returns.standing(token).await?, Standing::Over) {
-                        tracing::debug!(job = %JobId(token), from = kind, "a job that nobody waits for is removed");
-                        self.drop_job(token).await;
-                    }
-                }
-                if (ids.len() as isize) < CHUNK {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn ids(&self, command: &str, kind: &str, start: isize) -> RedisResult<Vec<String>> {
-        let link = &self.lane.redis.link;
-        let mut connection = link.connection().await?;
-        let mut range = cmd(command);
-        let key = self.lane.redis.keys.key(kind);
-        range.arg(key).arg(start).arg(start + CHUNK - 1);
-        let answer: RedisResult<Vec<Vec<u8>>> = range.query_async(&mut connection).await;
-        let ids = link.judge(answer).await?;
-        Ok(ids.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect())
-    }
-
     /// Removes jobs of attempts that were called off, as soon as that is known.
     async fn withdraw(&self) {
         loop {
@@ -420,45 +243,6 @@ impl Returning {
             for token in self.lane.take_withdrawn() {
                 self.drop_job(token).await;
             }
-        }
-    }
-}
-
-/// What an event says about a job of ours.
-enum News {
-    Progress(Progress),
-    /// With the result as JSON.
-    Completed(String),
-    /// With the reason.
-    Failed(String),
-}
-
-impl News {
-    fn read(event: &StreamId) -> Option<(Token, Self)> {
-        let field = |name: &str| {
-            let value = event.map.get(name)?;
-            let bytes = Vec::<u8>::from_redis_value(value.clone()).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let token = JobId::parse(&field("jobId")?)?.0;
-        let news = match field("event")?.as_str() {
-            "progress" => Self::Progress(Progress::read(&field("data")?)?),
-            "completed" => Self::Completed(field("returnvalue")?),
-            "failed" => Self::Failed(field("failedReason")?),
-            _ => return None,
-        };
-        Some((token, news))
-    }
-
-    fn is_end(&self) -> bool {
-        matches!(self, Self::Completed(_) | Self::Failed(_))
-    }
-
-    fn end(self) -> Option<Outcome> {
-        match self {
-            Self::Progress(_) => None,
-            Self::Completed(result) => Some(answer::completed(&result)),
-            Self::Failed(reason) => Some(answer::failed(&reason, None)),
         }
     }
 }

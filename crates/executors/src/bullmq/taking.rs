@@ -209,7 +209,11 @@ impl Incoming {
         }
         let stalled = self.redis.line_up_stalled().await?;
         if !stalled.is_empty() {
-            tracing::info!(queue = &*self.name, jobs = stalled.len(), "jobs that were left are taken again");
+            tracing::info!(
+                queue = &*self.name,
+                jobs = stalled.len(),
+                "jobs that were left are taken again"
+            );
         }
         Ok(())
     }

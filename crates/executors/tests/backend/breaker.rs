@@ -7,7 +7,7 @@ use quintet_core::outcome::Outcome;
 use quintet_executors::backend::{BackendSettings, Circuit, Rules};
 use quintet_testkit::modal::{Answer, Fake};
 
-use super::{PATIENCE, Rig, modal, rules, task, task_for};
+use super::{PATIENCE, Rig, modal, rules, task, task_for, until};
 
 /// Probes that do not come during a test.
 fn without_probes() -> Rules {
@@ -26,7 +26,10 @@ async fn a_dead_backend_opens_its_circuit_at_the_first_failed_call_and_nothing_m
     let mut changes = rig.backends.changes();
     fake.stop();
     let failure = rig.fail(task("echo")).await;
-    assert!(matches!(failure.kind.as_deref(), Some("connect" | "transport")), "{failure:?}");
+    assert!(
+        matches!(failure.kind.as_deref(), Some("connect" | "transport")),
+        "{failure:?}"
+    );
     assert_eq!(failure.retryable, None);
     assert!(rig.backends.is_open("modal") && changes.has_changed().expect("backends"));
     changes.mark_unchanged();
@@ -34,14 +37,25 @@ async fn a_dead_backend_opens_its_circuit_at_the_first_failed_call_and_nothing_m
     fake.start_again().expect("the port");
     for input in [task("echo"), task_for("modal", "echo")] {
         let failure = rig.fail(input).await;
-        assert_eq!((failure.kind.as_deref(), failure.retryable), (Some("circuit_open"), Some(true)));
+        assert_eq!(
+            (failure.kind.as_deref(), failure.retryable),
+            (Some("circuit_open"), Some(true))
+        );
         assert_eq!(failure.retry_after_ms, Some(3_600_000));
     }
     assert_eq!((fake.calls().len(), fake.probes()), (1, 1), "both before it died");
     assert!(!changes.has_changed().expect("backends"));
-    let [modal] = &rig.backends.describe()[..] else { panic!("one backend expected") };
+    let [modal] = &rig.backends.describe()[..] else {
+        panic!("one backend expected")
+    };
     assert_eq!((modal.calls.unavailable, modal.calls.refused), (1, 2));
-    assert!(modal.last_error.as_ref().is_some_and(|error| error.contains("/health_check")), "{modal:?}");
+    assert!(
+        modal
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.contains("/health_check")),
+        "{modal:?}"
+    );
 }
 
 #[tokio::test]
@@ -79,16 +93,20 @@ async fn half_open_lets_one_call_through_and_the_others_wait_for_it() {
         for _ in 0..2_000 {
             tokio::task::yield_now().await;
         }
-        while fake.calls_of("slow").is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !fake.calls_of("slow").is_empty()).await;
         assert_eq!(fake.calls_of("slow").len(), 1);
         fake.teach("slow", Answer::Echo);
         fake.release();
     };
     let (outcomes, ()) = tokio::join!(many, watching);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Succeeded(_))), "{outcomes:?}");
-    assert_eq!((rig.circuit("modal"), fake.calls_of("slow").len()), (Circuit::Closed, 10));
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Outcome::Succeeded(_))),
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        (rig.circuit("modal"), fake.calls_of("slow").len()),
+        (Circuit::Closed, 10)
+    );
 }
 
 #[tokio::test]
@@ -112,13 +130,7 @@ async fn a_trial_that_fails_opens_it_again() {
 #[tokio::test]
 async fn a_slow_trial_holds_the_others_up_only_for_a_while() {
     let fake = Fake::start().expect("fake");
-    let rig = Rig::with_rules(
-        vec![("modal", modal(&fake.url()))],
-        &Rules {
-            trial_ms: 0,
-            ..rules()
-        },
-    );
+    let rig = Rig::with_rules(vec![("modal", modal(&fake.url()))], &Rules { trial_ms: 0, ..rules() });
     rig.succeed(task("echo")).await;
     fake.stop();
     rig.fail(task("echo")).await;
@@ -127,9 +139,7 @@ async fn a_slow_trial_holds_the_others_up_only_for_a_while() {
     fake.teach("slow", Answer::held(Answer::Echo));
     let slow = rig.execute(task("slow"));
     let quick = async {
-        while fake.calls_of("slow").is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !fake.calls_of("slow").is_empty()).await;
         let outcome = rig.execute(task("echo")).await;
         assert!(matches!(outcome, Outcome::Succeeded(_)), "{outcome:?}");
         assert_eq!(rig.circuit("modal"), Circuit::Closed);
@@ -184,7 +194,10 @@ async fn a_backend_that_was_never_healthy_fails_its_calls_and_holds_no_work() {
     let rig = Rig::new(vec![("modal", modal(&fake.url()))]);
     for _ in 0..3 {
         let failure = rig.fail(task("echo")).await;
-        assert_eq!((failure.message.as_str(), failure.kind.as_deref()), ("No healthy backend available", Some("unhealthy")));
+        assert_eq!(
+            (failure.message.as_str(), failure.kind.as_deref()),
+            ("No healthy backend available", Some("unhealthy"))
+        );
         assert_eq!(rig.circuit("modal"), Circuit::Closed);
         rig.clock.move_on(Duration::from_secs(2));
     }
@@ -201,7 +214,10 @@ async fn a_backend_that_says_it_is_unhealthy_after_it_was_healthy_counts_as_down
     rig.succeed(task("echo")).await;
     rig.clock.move_on(Duration::from_secs(2));
     let failure = rig.fail(task_for("modal", "echo")).await;
-    assert_eq!((failure.message.as_str(), failure.kind.as_deref()), ("Backend \"modal\" is not healthy", Some("circuit_open")));
+    assert_eq!(
+        (failure.message.as_str(), failure.kind.as_deref()),
+        ("Backend \"modal\" is not healthy", Some("circuit_open"))
+    );
     assert!(rig.backends.is_open("modal"));
     fake.set_health(200);
     rig.until("modal", Circuit::HalfOpen).await;
@@ -209,22 +225,25 @@ async fn a_backend_that_says_it_is_unhealthy_after_it_was_healthy_counts_as_down
     assert_eq!(rig.circuit("modal"), Circuit::Closed);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn many_calls_that_break_at_once_ask_for_health_together() {
     let fake = Fake::start().expect("fake");
     fake.teach("slow", Answer::held(Answer::Echo));
     let rig = Rig::with_rules(vec![("modal", modal(&fake.url()))], &without_probes());
     let many = join_all((0..20).map(|_| rig.execute(task("slow"))));
     let breaking = async {
-        while fake.calls_of("slow").len() < 20 {
-            tokio::task::yield_now().await;
-        }
+        until(|| fake.calls_of("slow").len() == 20).await;
         fake.stop();
     };
     let (outcomes, ()) = tokio::join!(many, breaking);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Failed(_))), "{outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Outcome::Failed(_))),
+        "{outcomes:?}"
+    );
     assert!(rig.backends.is_open("modal"));
-    let [modal] = &rig.backends.describe()[..] else { panic!("one backend expected") };
+    let [modal] = &rig.backends.describe()[..] else {
+        panic!("one backend expected")
+    };
     assert_eq!((modal.calls.unavailable, modal.in_flight), (20, 0));
     assert!(fake.wait_until(PATIENCE, |notes| notes.of("slow").all(|call| call.is_abandoned)));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quintet_core::outcome::{Failure, Outcome, Work};
 use quintet_engine::clock::Clock;
@@ -61,11 +62,11 @@ async fn modal_comes_first_then_ray_then_others_by_name() {
     ]);
     let automatic: Vec<String> = rig.backends.automatic().iter().map(ToString::to_string).collect();
     assert_eq!(automatic, ["modal", "ray", "alpha", "beta"]);
-    for taken in 0..4 {
+    for (place, taken) in fakes.iter().enumerate() {
         rig.succeed(task("echo")).await;
-        assert_eq!(fakes[taken].calls().len(), 1, "{taken}");
-        fakes[taken].stop();
-        rig.clock.move_on(std::time::Duration::from_secs(2));
+        assert_eq!(taken.calls().len(), 1, "{place}");
+        taken.stop();
+        rig.clock.move_on(Duration::from_secs(2));
     }
     let failure = rig.fail(task("echo")).await;
     assert_eq!(failure.message, "No healthy backend available");
@@ -75,9 +76,15 @@ async fn modal_comes_first_then_ray_then_others_by_name() {
 async fn without_backends_none_is_healthy_and_an_unknown_one_is_not_registered() {
     let rig = Rig::new(Vec::new());
     let failure = rig.fail(task("echo")).await;
-    assert_eq!((failure.message.as_str(), failure.retryable), ("No healthy backend available", None));
+    assert_eq!(
+        (failure.message.as_str(), failure.retryable),
+        ("No healthy backend available", None)
+    );
     let failure = rig.fail(task_for("lambda", "echo")).await;
-    assert_eq!((failure.message.as_str(), failure.retryable), ("Backend \"lambda\" not registered", Some(false)));
+    assert_eq!(
+        (failure.message.as_str(), failure.retryable),
+        ("Backend \"lambda\" not registered", Some(false))
+    );
 }
 
 #[tokio::test]
@@ -88,14 +95,21 @@ async fn an_unhealthy_backend_is_passed_over_and_cannot_be_named() {
     rig.succeed(task("echo")).await;
     assert_eq!((first.calls().len(), second.calls().len()), (0, 1));
     let failure = rig.fail(task_for("modal", "echo")).await;
-    assert_eq!((failure.message.as_str(), failure.kind.as_deref()), ("Backend \"modal\" is not healthy", Some("unhealthy")));
+    assert_eq!(
+        (failure.message.as_str(), failure.kind.as_deref()),
+        ("Backend \"modal\" is not healthy", Some("unhealthy"))
+    );
     assert_eq!(failure.retryable, None);
     assert!(!rig.backends.is_open("modal"), "it was never healthy");
 }
 
 #[tokio::test]
 async fn what_is_asked_for_is_compared_with_what_there_is() {
-    let (first, second, third) = (Fake::start().expect("fake"), Fake::start().expect("fake"), Fake::start().expect("fake"));
+    let (first, second, third) = (
+        Fake::start().expect("fake"),
+        Fake::start().expect("fake"),
+        Fake::start().expect("fake"),
+    );
     second.set_cluster_status(json!({ "autoscaler_report": { "active_nodes": [{ "gpu": "H100" }] } }));
     let settings = BTreeMap::from([
         ("modal".to_owned(), modal(&first.url())),
@@ -124,7 +138,13 @@ async fn what_is_asked_for_is_compared_with_what_there_is() {
         ..Resources::default()
     };
     for (resources, calls) in [
-        (Resources { gpu: Gpu::Any, ..Resources::default() }, (1, 0, 0)),
+        (
+            Resources {
+                gpu: Gpu::Any,
+                ..Resources::default()
+            },
+            (1, 0, 0),
+        ),
         (gpu("h100"), (1, 1, 0)),
         (vram(60_000), (1, 2, 0)),
         (vram(100_000), (1, 2, 1)),
@@ -132,13 +152,33 @@ async fn what_is_asked_for_is_compared_with_what_there_is() {
     ] {
         let outcome = wish(&backends, resources.clone()).await;
         assert!(matches!(outcome, Outcome::Succeeded(_)), "{resources:?}: {outcome:?}");
-        assert_eq!((first.calls().len(), second.calls().len(), third.calls().len()), calls, "{resources:?}");
+        assert_eq!(
+            (first.calls().len(), second.calls().len(), third.calls().len()),
+            calls,
+            "{resources:?}"
+        );
     }
-    let asked = second.requests().iter().filter(|call| call.line == "GET /api/cluster_status").count();
+    let asked = second
+        .requests()
+        .iter()
+        .filter(|call| call.line == "GET /api/cluster_status")
+        .count();
     assert_eq!(asked, 1, "its word is believed for a while");
-    let outcome = wish(&backends, Resources { ram_mb: Some(2_000), ..gpu("X9") }).await;
-    let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(failure.message, "No healthy backend available: none has GPU X9, 2000 MB of RAM");
+    let outcome = wish(
+        &backends,
+        Resources {
+            ram_mb: Some(2_000),
+            ..gpu("X9")
+        },
+    )
+    .await;
+    let Outcome::Failed(failure) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(
+        failure.message,
+        "No healthy backend available: none has GPU X9, 2000 MB of RAM"
+    );
 }
 
 #[tokio::test]

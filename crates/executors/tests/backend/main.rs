@@ -31,7 +31,8 @@ struct Hand(AtomicI64);
 
 impl Hand {
     fn move_on(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_micros()).expect("short"), Ordering::SeqCst);
+        self.0
+            .fetch_add(i64::try_from(by.as_micros()).expect("short"), Ordering::SeqCst);
     }
 }
 
@@ -135,6 +136,16 @@ impl Rig {
         };
         tokio::time::timeout(PATIENCE, turned).await.expect("the circuit turns");
     }
+}
+
+/// Until something is so that gives no signal.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let looking = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.expect("it comes about");
 }
 
 fn task(task_type: &str) -> Value {

@@ -7,7 +7,7 @@ use quintet_executors::storage::Secret;
 use quintet_testkit::modal::{Answer, Fake};
 use serde_json::json;
 
-use super::{PATIENCE, Rig, modal, rules, task, task_for};
+use super::{PATIENCE, Rig, modal, rules, task, task_for, until};
 
 fn ray(url: &str) -> BackendSettings {
     BackendSettings::new(Kind::Ray, url)
@@ -21,13 +21,23 @@ async fn modal_gets_its_body_and_token_and_its_health_is_asked_without_one() {
         ..modal(&format!("{}/", fake.url()))
     };
     let rig = Rig::new(vec![("modal", settings)]);
-    let success = rig.succeed(json!({ "type": "text.chat", "payload": { "prompt": "Hello!" } })).await;
+    let success = rig
+        .succeed(json!({ "type": "text.chat", "payload": { "prompt": "Hello!" } }))
+        .await;
     assert_eq!(*success.output, json!({ "prompt": "Hello!" }));
 
-    let [health, call] = &fake.requests()[..] else { panic!("two requests expected") };
-    assert_eq!((health.line.as_str(), health.headers.get("authorization")), ("GET /health_check", None));
+    let [health, call] = &fake.requests()[..] else {
+        panic!("two requests expected")
+    };
+    assert_eq!(
+        (health.line.as_str(), health.headers.get("authorization")),
+        ("GET /health_check", None)
+    );
     assert_eq!(call.line, "POST /run_task");
-    assert_eq!(call.body, json!({ "task_type": "text.chat", "payload": { "prompt": "Hello!" } }));
+    assert_eq!(
+        call.body,
+        json!({ "task_type": "text.chat", "payload": { "prompt": "Hello!" } })
+    );
     for (name, value) in [
         ("authorization", "Bearer sesame"),
         ("content-type", "application/json"),
@@ -75,19 +85,49 @@ async fn failures_are_told_in_the_contracts_words_and_classed() {
     for (input, message, kind, retryable, after_ms) in [
         (task("boom"), "boom", "task_failed", None, None),
         (task("oops"), "Modal error: 500 - oops", "http_status", None, None),
-        (task_for("ray", "oops"), "Ray error: 500 - oops", "http_status", None, None),
-        (task("bad"), "Modal error: 422 - bad input", "http_status", Some(false), None),
-        (task("busy"), "Modal error: 429 - busy", "http_status", None, Some(7_000)),
+        (
+            task_for("ray", "oops"),
+            "Ray error: 500 - oops",
+            "http_status",
+            None,
+            None,
+        ),
+        (
+            task("bad"),
+            "Modal error: 422 - bad input",
+            "http_status",
+            Some(false),
+            None,
+        ),
+        (
+            task("busy"),
+            "Modal error: 429 - busy",
+            "http_status",
+            None,
+            Some(7_000),
+        ),
     ] {
         let failure = rig.fail(input).await;
-        assert_eq!((failure.message.as_str(), failure.kind.as_deref()), (message, Some(kind)));
-        assert_eq!((failure.retryable, failure.retry_after_ms), (retryable, after_ms), "{message}");
+        assert_eq!(
+            (failure.message.as_str(), failure.kind.as_deref()),
+            (message, Some(kind))
+        );
+        assert_eq!(
+            (failure.retryable, failure.retry_after_ms),
+            (retryable, after_ms),
+            "{message}"
+        );
     }
-    let [modal, ray] = &rig.backends.describe()[..] else { panic!("two backends expected") };
-    assert_eq!((modal.calls.failed, modal.calls.unavailable, ray.calls.failed), (4, 0, 1));
+    let [modal, ray] = &rig.backends.describe()[..] else {
+        panic!("two backends expected")
+    };
+    assert_eq!(
+        (modal.calls.failed, modal.calls.unavailable, ray.calls.failed),
+        (4, 0, 1)
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_takes_too_long_is_closed_and_not_held_against_a_healthy_backend() {
     let fake = Fake::start().expect("fake");
     fake.teach("slow", Answer::held(Answer::Echo));
@@ -96,15 +136,21 @@ async fn a_call_that_takes_too_long_is_closed_and_not_held_against_a_healthy_bac
         ..modal(&fake.url())
     };
     let rig = Rig::new(vec![("modal", settings)]);
-    let failure = rig.fail(json!({ "type": "slow", "payload": {}, "timeout_ms": 50 })).await;
+    let failure = rig
+        .fail(json!({ "type": "slow", "payload": {}, "timeout_ms": 50 }))
+        .await;
     assert_eq!((failure.kind.as_deref(), failure.retryable), (Some("timeout"), None));
-    assert!(failure.message.ends_with("timed out: no answer within 50 ms"), "{}", failure.message);
+    assert!(
+        failure.message.ends_with("timed out: no answer within 50 ms"),
+        "{}",
+        failure.message
+    );
     assert!(fake.wait_until(PATIENCE, |notes| notes.of("slow").all(|call| call.is_abandoned)));
     assert_eq!(fake.probes(), 2, "one before the call, one after it");
     assert!(!rig.backends.is_open("modal"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_is_called_off_closes_its_connection() {
     let fake = Fake::start().expect("fake");
     fake.teach("slow", Answer::held(Answer::Echo));
@@ -115,18 +161,14 @@ async fn an_attempt_that_is_called_off_closes_its_connection() {
         tokio::select! {
             biased;
             outcome = &mut attempt => panic!("{outcome:?}"),
-            () = until_called(&fake) => {}
+            () = until(|| !fake.calls().is_empty()) => {}
         }
     }
     assert!(fake.wait_until(PATIENCE, |notes| notes.of("slow").all(|call| call.is_abandoned)));
-    let [modal] = &rig.backends.describe()[..] else { panic!("one backend expected") };
+    let [modal] = &rig.backends.describe()[..] else {
+        panic!("one backend expected")
+    };
     assert_eq!((modal.calls.abandoned, modal.in_flight), (1, 0));
-}
-
-async fn until_called(fake: &Fake) {
-    while fake.calls().is_empty() {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -163,7 +205,9 @@ async fn a_health_check_that_does_not_answer_is_a_bad_one() {
 #[tokio::test]
 async fn types_are_listed_once_in_a_while_and_a_failure_leaves_the_last_list() {
     let (first, second) = (Fake::start().expect("fake"), Fake::start().expect("fake"));
-    first.set_types(json!({ "total": 2, "categories": { "text": ["text.chat"], "image": [{ "name": "image.detect" }] } }));
+    first.set_types(
+        json!({ "total": 2, "categories": { "text": ["text.chat"], "image": [{ "name": "image.detect" }] } }),
+    );
     second.set_types(json!({ "tasks": ["llm.chat", "text.chat"] }));
     let rig = Rig::new(vec![("modal", modal(&first.url())), ("ray", ray(&second.url()))]);
     let all = ["image.detect", "llm.chat", "text.chat"];
@@ -187,6 +231,9 @@ async fn a_description_shows_neither_token_nor_query() {
     let told = serde_json::to_value(rig.backends.describe()).expect("JSON");
     assert!(!told.to_string().contains("sesame"), "{told}");
     assert_eq!(told[0]["url"], "http://127.0.0.1:9/base");
-    assert_eq!((&told[0]["circuit"], &told[0]["healthy"]), (&json!("closed"), &json!(null)));
+    assert_eq!(
+        (&told[0]["circuit"], &told[0]["healthy"]),
+        (&json!("closed"), &json!(null))
+    );
     assert_eq!(told[0]["gpus"], json!(["T4", "A10G", "A100"]));
 }

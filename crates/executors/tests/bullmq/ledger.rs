@@ -136,7 +136,8 @@ impl Ledger {
 
     /// Waits until the attempt is answered; an answer may count once only.
     pub async fn outcome(&self, token: Token) -> Outcome {
-        self.until(|state| state.attempts[&token].counted.first().cloned()).await
+        self.until(|state| state.attempts[&token].counted.first().cloned())
+            .await
     }
 
     /// The output of an attempt that must succeed.
@@ -155,7 +156,8 @@ impl Ledger {
     }
 
     pub async fn until_refused(&self, token: Token) {
-        self.until(|state| (state.attempts[&token].refused > 0).then_some(())).await;
+        self.until(|state| (state.attempts[&token].refused > 0).then_some(()))
+            .await;
     }
 
     async fn until<T>(&self, find: impl Fn(&State) -> Option<T>) -> T {
@@ -239,7 +241,10 @@ impl Returns for Ledger {
         if state.is_away {
             return Err(Unavailable("the store is away".to_owned()));
         }
-        let open = state.attempts.iter().filter(|(_, attempt)| attempt.stage != Stage::Over);
+        let open = state
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.stage != Stage::Over);
         let mut tokens: Vec<Token> = open.map(|(token, _)| *token).collect();
         tokens.sort_by_key(|token| token.run);
         Ok(tokens.into_iter().skip(offset as usize).take(limit as usize).collect())

@@ -15,8 +15,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quintet_executors::bullmq::{Bridge, BullmqSettings, Desk, Mode, Pace, QueueSettings, Workers};
 use quintet_engine::tasks;
+use quintet_executors::bullmq::{Bridge, BullmqSettings, Desk, Mode, Pace, QueueSettings, Workers};
 use quintet_testkit::bullmq::Player;
 use quintet_testkit::redis::Redis;
 use serde_json::Value;

@@ -20,7 +20,11 @@ async fn nothing_is_lost_or_counted_twice(version: &str, data: Data) {
     let mut tokens = Vec::new();
     for number in 0..ATTEMPTS {
         // The first ten are answered before the server dies, the next three are under way, the others wait.
-        let payload = if number < 10 { json!({ "number": number }) } else { json!({ "number": number, "gate": "end" }) };
+        let payload = if number < 10 {
+            json!({ "number": number })
+        } else {
+            json!({ "number": number, "gate": "end" })
+        };
         tokens.push(shop.ledger.give(&workers, payload, 0).await);
     }
     worker
@@ -78,9 +82,17 @@ async fn an_answer_stays_in_redis_until_the_store_has_it() {
     let token = shop.ledger.give(&shop.node.workers(), json!({ "x": 1 }), 0).await;
     shop.ledger.set_away(true);
     let _worker = shop.worker(VERSIONS[1], &json!({}));
-    until("the answer is brought in vain", || async { shop.ledger.turned_away() > 2 }).await;
+    until("the answer is brought in vain", || async {
+        shop.ledger.turned_away() > 2
+    })
+    .await;
     assert_eq!(shop.ledger.counted(token), 0);
-    assert!(keys_of_jobs(&shop.redis).await.iter().any(|key| !key.contains(":quintet:")));
+    assert!(
+        keys_of_jobs(&shop.redis)
+            .await
+            .iter()
+            .any(|key| !key.contains(":quintet:"))
+    );
     shop.ledger.set_away(false);
     assert_eq!(shop.ledger.output(token).await["echo"]["x"], 1);
 }
@@ -92,11 +104,17 @@ async fn an_answer_is_found_without(version: &str, forgotten: impl Fn(Token) -> 
     let (redis, ledger) = (shop.redis, shop.ledger);
     shop.node.crash().await;
     let mut worker = crate::player(version, &redis);
-    worker.work(&json!({ "removeOnComplete": { "count": 0 } })).expect("it works");
+    worker
+        .work(&json!({ "removeOnComplete": { "count": 0 } }))
+        .expect("it works");
     worker.wait_for(|event| event["event"] == "completed").expect("done");
     let mut connection = look_at(&redis).await;
     let key = format!("bull:{NAME}:{}", forgotten(token));
-    let deleted: u32 = redis::cmd("DEL").arg(key).query_async(&mut connection).await.expect("an answer");
+    let deleted: u32 = redis::cmd("DEL")
+        .arg(key)
+        .query_async(&mut connection)
+        .await
+        .expect("an answer");
     assert_eq!(deleted, 1);
 
     let _next = Node::start(&redis, Mode::Workers, &ledger, &Arc::default());

@@ -29,7 +29,9 @@ async fn a_job_whose_node_died_is_taken_over_with_the_run_that_was_started() {
         runs.until_found(1).await;
         producer.order("outcome", &json!(id)).expect("order");
         runs.complete(&id, json!("done"));
-        let outcome = producer.wait_for(|event| event["event"] == "outcome").expect("an outcome");
+        let outcome = producer
+            .wait_for(|event| event["event"] == "outcome")
+            .expect("an outcome");
         assert_eq!(outcome["result"], "done");
         assert_eq!(runs.count(), 1);
         second.shut_down().await;
@@ -42,7 +44,9 @@ async fn a_node_that_stops_gives_its_jobs_back_at_once() {
     let first = node(&redis, &runs);
     let mut producer = player(VERSIONS[1], &redis);
     let id = producer.add("long", &json!({}), &json!({})).expect("added");
-    let ranked = producer.add("ranked", &json!({}), &json!({ "priority": 3 })).expect("added");
+    let ranked = producer
+        .add("ranked", &json!({}), &json!({ "priority": 3 }))
+        .expect("added");
     runs.started(2).await;
     first.shut_down().await;
     for (id, state) in [(&id, "waiting"), (&ranked, "prioritized")] {
@@ -93,11 +97,15 @@ async fn redis_that_has_lost_its_data_serves_new_jobs_and_old_runs_just_end() {
     runs.started(1).await;
     redis.revive(Data::Lost).expect("Redis comes back");
     runs.complete(&lost, Value::Null);
-    let id = producer.add("new", &json!({}), &json!({ "jobId": "after" })).expect("added");
+    let id = producer
+        .add("new", &json!({}), &json!({ "jobId": "after" }))
+        .expect("added");
     runs.started(2).await;
     producer.order("outcome", &json!(id)).expect("order");
     runs.complete(&id, json!("fine"));
-    let outcome = producer.wait_for(|event| event["event"] == "outcome").expect("an outcome");
+    let outcome = producer
+        .wait_for(|event| event["event"] == "outcome")
+        .expect("an outcome");
     assert_eq!(outcome["result"], "fine");
     node.shut_down().await;
 }

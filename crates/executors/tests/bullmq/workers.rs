@@ -51,7 +51,10 @@ async fn progress_is_noted_while_the_worker_is_at_it() {
         })
         .await;
         let percents: Vec<f64> = shop.ledger.progress(token).iter().filter_map(|said| said.0).collect();
-        assert!(percents.iter().filter(|percent| **percent == 10.0).count() <= 1, "{percents:?}");
+        assert!(
+            percents.iter().filter(|percent| **percent == 10.0).count() <= 1,
+            "{percents:?}"
+        );
         worker.order("open", &json!("end")).expect("order");
         shop.ledger.output(token).await;
     }
@@ -64,7 +67,10 @@ async fn a_failure_comes_back_with_the_class_of_its_error() {
         let _worker = shop.worker(version, &json!({}));
         let workers = shop.node.workers();
         let plain = shop.ledger.give(&workers, json!({ "error": "no gpu left" }), 0).await;
-        let last = shop.ledger.give(&workers, json!({ "unrecoverable": "bad video" }), 0).await;
+        let last = shop
+            .ledger
+            .give(&workers, json!({ "unrecoverable": "bad video" }), 0)
+            .await;
 
         let failure = shop.ledger.failure(plain).await;
         assert_eq!(failure.message, "no gpu left");
@@ -109,10 +115,15 @@ async fn a_workers_own_rules_about_ended_jobs_do_not_lose_results_and_jobs_of_ot
         );
         let keep = json!({ "removeOnComplete": false });
         let other = worker.add("mine", &json!({ "x": 1 }), &keep).expect("added");
-        worker.wait_for(|event| event["event"] == "completed" && event["id"] == *other).expect("done");
+        worker
+            .wait_for(|event| event["event"] == "completed" && event["id"] == *other)
+            .expect("done");
         let token = shop.ledger.give(&shop.node.workers(), json!({ "x": 2 }), 0).await;
         assert_eq!(shop.ledger.output(token).await["echo"]["x"], 2);
-        until("the job is dropped", || async { keys_of_jobs(&shop.redis).await.len() == 1 }).await;
+        until("the job is dropped", || async {
+            keys_of_jobs(&shop.redis).await.len() == 1
+        })
+        .await;
         let looked = worker.ask("look", &json!({ "id": other }), "looked").expect("looked");
         assert_eq!(looked["state"], "completed");
     }
@@ -127,10 +138,17 @@ async fn an_attempt_given_twice_is_one_job() {
     let token = shop.ledger.hand_over(&workers, work.clone()).await;
     let worker = shop.worker(VERSIONS[1], &json!({}));
     shop.ledger.output(token).await;
-    until("the job is dropped", || async { keys_of_jobs(&shop.redis).await.len() == 1 }).await;
+    until("the job is dropped", || async {
+        keys_of_jobs(&shop.redis).await.len() == 1
+    })
+    .await;
     // Somebody who was slow to give it comes when it is over.
     shop.ledger.hand_over(&workers, work).await;
-    assert_eq!(keys_of_jobs(&shop.redis).await.len(), 1, "only the mark that it is over");
+    assert_eq!(
+        keys_of_jobs(&shop.redis).await.len(),
+        1,
+        "only the mark that it is over"
+    );
     assert_eq!(begun(&worker, 1).len(), 1);
 }
 
@@ -145,7 +163,10 @@ async fn an_attempt_that_is_called_off_never_gets_to_a_worker() {
         // Of another one nobody says that it is called off; it is noticed.
         let unsaid = shop.ledger.give(&workers, json!({ "number": 2 }), 5).await;
         shop.ledger.call_off(unsaid);
-        until("both jobs are gone", || async { keys_of_jobs(&shop.redis).await.len() == 2 }).await;
+        until("both jobs are gone", || async {
+            keys_of_jobs(&shop.redis).await.len() == 2
+        })
+        .await;
 
         let worker = shop.worker(version, &json!({}));
         let last = shop.ledger.give(&workers, json!({ "number": 3 }), 0).await;
@@ -159,13 +180,19 @@ async fn the_answer_of_an_attempt_that_was_called_off_is_refused_and_its_job_dro
     for version in VERSIONS {
         let shop = Shop::open();
         let mut worker = shop.worker(version, &json!({}));
-        let token = shop.ledger.give(&shop.node.workers(), json!({ "gate": "end" }), 0).await;
+        let token = shop
+            .ledger
+            .give(&shop.node.workers(), json!({ "gate": "end" }), 0)
+            .await;
         worker.wait_for(|event| event["event"] == "started").expect("started");
         shop.ledger.call_off(token);
         shop.node.workers().withdrawn(token);
         worker.order("open", &json!("end")).expect("order");
         shop.ledger.until_refused(token).await;
-        until("the job is dropped", || async { keys_of_jobs(&shop.redis).await.len() == 1 }).await;
+        until("the job is dropped", || async {
+            keys_of_jobs(&shop.redis).await.len() == 1
+        })
+        .await;
         assert_eq!(shop.ledger.counted(token), 0);
     }
 }
@@ -176,7 +203,10 @@ async fn a_worker_that_is_killed_is_followed_by_another_one_and_the_answer_count
         let shop = Shop::open();
         let quick = json!({ "lockDuration": 1_000, "stalledInterval": 500, "maxStalledCount": 1 });
         let first = shop.worker(version, &quick);
-        let token = shop.ledger.give(&shop.node.workers(), json!({ "gate": "end" }), 0).await;
+        let token = shop
+            .ledger
+            .give(&shop.node.workers(), json!({ "gate": "end" }), 0)
+            .await;
         first.wait_for(|event| event["event"] == "started").expect("started");
         first.kill();
 
@@ -194,13 +224,19 @@ async fn a_job_that_bullmq_gives_up_because_its_workers_die_may_be_tried_again_b
         let shop = Shop::open();
         let quick = json!({ "lockDuration": 1_000, "stalledInterval": 500, "maxStalledCount": 0 });
         let first = shop.worker(version, &quick);
-        let token = shop.ledger.give(&shop.node.workers(), json!({ "gate": "end" }), 0).await;
+        let token = shop
+            .ledger
+            .give(&shop.node.workers(), json!({ "gate": "end" }), 0)
+            .await;
         first.wait_for(|event| event["event"] == "started").expect("started");
         first.kill();
 
         let _second = shop.worker(version, &quick);
         let failure = shop.ledger.failure(token).await;
-        assert_eq!((failure.kind.as_deref(), failure.retryable), (Some("stalled"), Some(true)));
+        assert_eq!(
+            (failure.kind.as_deref(), failure.retryable),
+            (Some("stalled"), Some(true))
+        );
     }
 }
 

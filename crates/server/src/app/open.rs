@@ -141,10 +141,7 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
             "pipelines",
             Arc::clone(&pipelines).keep(Arc::clone(&engine), stopping.clone()),
         ),
-        tasks::spawn(
-            "tasks",
-            Arc::clone(&face).keep(Arc::clone(&engine), stopping.clone()),
-        ),
+        tasks::spawn("tasks", Arc::clone(&face).keep(Arc::clone(&engine), stopping.clone())),
         tasks::spawn("durability", store::tell_durability(backend.store(), stopping.clone())),
     ];
     let app = Arc::new(App {
@@ -182,9 +179,13 @@ fn hooks(
 
 /// What starts runs by itself begins when everything that it starts can be started.
 fn begin_schedules(app: &Arc<App>) {
-    app.schedules.serve_workflows(Arc::new(face::workflows::Launcher::new(app)));
+    app.schedules
+        .serve_workflows(Arc::new(face::workflows::Launcher::new(app)));
     app.schedules.serve_tasks(Arc::clone(&app.tasks) as Arc<dyn Launch>);
     let keeper = Arc::clone(&app.schedules).keep(app.stopping.clone());
     let keeper = tasks::spawn("schedules", keeper);
-    app.background.lock().unwrap_or_else(PoisonError::into_inner).push(keeper);
+    app.background
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(keeper);
 }

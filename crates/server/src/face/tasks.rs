@@ -17,6 +17,7 @@ mod effects;
 mod graph;
 mod ids;
 mod list;
+mod metrics;
 mod open;
 mod order;
 mod pauses;
@@ -48,6 +49,7 @@ use crate::app::App;
 use crate::http::Caller;
 use reply::Refusal;
 
+pub(crate) use metrics::Figures;
 pub use open::OpenError;
 pub(crate) use open::{hooks, open};
 pub use state::Tasks;
@@ -66,7 +68,29 @@ macro_rules! routes {
 
 /// Everything that this face serves.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    routed().route_layer(from_fn_with_state(Arc::clone(app), own_namespace))
+    routed()
+        .method_not_allowed_fallback(no_method)
+        .route_layer(from_fn_with_state(Arc::clone(app), own_namespace))
+}
+
+/// Whether a path is this face's own, and its clients' to understand.
+pub(crate) fn is_of_face(path: &str) -> bool {
+    let own = ["/api/tasks", "/api/visualize"];
+    own.iter()
+        .filter_map(|root| path.strip_prefix(root))
+        .any(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What the edge says, in this face's words.
+pub(crate) fn refusal(status: StatusCode, message: &str) -> Response {
+    let code = (status == StatusCode::PAYLOAD_TOO_LARGE).then_some("FST_ERR_CTP_BODY_TOO_LARGE");
+    Refusal::framework(status, message, code).into_response()
+}
+
+/// The original knew no wrong methods, only unknown routes.
+async fn no_method(request: Request) -> Response {
+    let message = format!("Route {}:{} not found", request.method(), request.uri().path());
+    refusal(StatusCode::NOT_FOUND, &message)
 }
 
 /// Tasks belong to one namespace: to a key of another one there are none.

@@ -37,8 +37,8 @@ use crate::app::App;
 
 pub use cx::Namespace;
 pub use hooks::{Hooks, hooks};
-pub(crate) use runs::launch::Launcher;
 pub(crate) use nodes::NODE_STATE;
+pub(crate) use runs::launch::Launcher;
 pub(crate) use status::{RUN as RUN_STATUS, STEP as STEP_STATUS};
 pub(crate) use visualize::answer as picture_answer;
 

@@ -139,7 +139,11 @@ mod tests {
             (Method::POST, "/api/tasks", Need::May(Permission::Operator)),
             (Method::DELETE, "/api/tasks/run_1", Need::May(Permission::Operator)),
             (Method::POST, "/api/tasks/run_1/retry", Need::May(Permission::Operator)),
-            (Method::POST, "/api/tasks/t/validate-input", Need::May(Permission::Viewer)),
+            (
+                Method::POST,
+                "/api/tasks/t/validate-input",
+                Need::May(Permission::Viewer),
+            ),
             (Method::GET, "/api/tasks/stream", Need::May(Permission::Viewer)),
             (Method::POST, "/api/visualize", Need::May(Permission::Viewer)),
             (Method::POST, "/v1/queues/gpu/pause", Need::May(Permission::Operator)),

@@ -20,7 +20,7 @@ use super::cors;
 use super::docs;
 use super::metrics::HttpMetrics;
 use super::origin::Names;
-use super::refusal::refuse;
+use super::refusal::{refuse, refuse_at};
 use super::request_id::{self, RequestId, RequestIds};
 use super::slow::BodyTimer;
 use super::streams;
@@ -99,7 +99,7 @@ impl Edge {
         let limit = access::body_limit(request.uri().path(), self.max_body_bytes);
         if length.is_some_and(|length: u64| length > limit as u64) {
             let message = format!("the body is longer than {limit} bytes (`server.max_body_bytes`)");
-            return Err(refuse(ErrorCode::BodyTooLarge, &message).into());
+            return Err(refuse_at(request, ErrorCode::BodyTooLarge, &message).into());
         }
         // A body without a length is counted while it is read.
         DefaultBodyLimit::max(limit).apply(request);
@@ -116,7 +116,7 @@ impl Edge {
                 _ => None,
             };
             return match self.names.refusal(request.method(), request.uri(), headers, known) {
-                Some(reason) => Err(refuse(ErrorCode::Forbidden, reason).into()),
+                Some(reason) => Err(refuse_at(request, ErrorCode::Forbidden, reason).into()),
                 None => Ok(Caller::anonymous()),
             };
         }
@@ -137,7 +137,7 @@ impl Edge {
         };
         if !caller.may(permission) {
             let message = format!("this key does not have the permission `{}`", name(permission));
-            return Err(refuse(ErrorCode::Forbidden, &message).into());
+            return Err(refuse_at(request, ErrorCode::Forbidden, &message).into());
         }
         Ok(caller.clone())
     }
@@ -147,12 +147,13 @@ impl Edge {
         let address = self.client(request);
         let Some(seconds) = self.throttle.failed(address, self.clock.now()) else {
             tracing::warn!(client = %address, path = request.uri().path(), "request without a valid key");
-            return refuse(
+            return refuse_at(
+                request,
                 ErrorCode::Unauthorized,
                 "send a valid key in `Authorization: Bearer` or `X-Api-Key`",
             );
         };
-        let mut response = refuse(ErrorCode::RateLimited, "too many requests without a valid key");
+        let mut response = refuse_at(request, ErrorCode::RateLimited, "too many requests without a valid key");
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         response
     }

@@ -24,6 +24,7 @@ use super::process::Process;
 use super::refusal;
 use super::summary::{self, StoreFigures};
 use crate::app::App;
+use crate::face::tasks::Figures;
 
 /// What a request was for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -212,6 +213,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         figures.register(&mut registry);
     }
     registry.register_collector(Box::new(Process));
+    registry.register_collector(Box::new(Figures::of(&app)));
     let mut text = String::with_capacity(16 << 10);
     if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
         text.clear();

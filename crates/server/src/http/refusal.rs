@@ -1,11 +1,13 @@
 //! What the edge answers when a request does not reach a face: JSON in the shape that the API has everywhere.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::error_code::ErrorCode;
+use crate::face;
 
 #[derive(Serialize)]
 struct Outer<'a> {
@@ -35,13 +37,34 @@ pub(super) fn refuse(code: ErrorCode, message: &str) -> Response {
     response
 }
 
-/// What is said where no route is.
-pub(super) async fn no_route() -> Response {
+/// The same in the words of the face that a request is for.
+pub(super) fn refuse_at(request: &Request, code: ErrorCode, message: &str) -> Response {
+    let usual = refuse(code, message);
+    if !face::tasks::is_of_face(request.uri().path()) {
+        return usual;
+    }
+    let mut response = face::tasks::refusal(code.status(), message);
+    let challenge = usual.headers().get(header::WWW_AUTHENTICATE).cloned();
+    response
+        .headers_mut()
+        .extend(challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+    response
+}
+
+/// What is said where no route is: what the clients of each face look for.
+pub(super) async fn no_route(request: Request) -> Response {
     #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
     struct NotFound {
         error: &'static str,
+        message: String,
+        status_code: u16,
     }
-    let mut response = json(&NotFound { error: "Not found" });
+    let mut response = json(&NotFound {
+        error: "Not found",
+        message: format!("Route {}:{} not found", request.method(), request.uri().path()),
+        status_code: StatusCode::NOT_FOUND.as_u16(),
+    });
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }

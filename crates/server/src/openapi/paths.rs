@@ -6,8 +6,8 @@ use super::operation::Operation;
 use super::pipelines;
 use super::schedules;
 use super::schemas::{RUN_STATUS, STEP_STATUS};
-use crate::picture::Format;
 use super::tasks;
+use crate::picture::Format;
 
 const UNKNOWN_RUN: &str = "No such run.";
 const CHANGED: &str = "Another node stores the workflow again and again while it is being started.";
@@ -399,7 +399,11 @@ fn observe() -> Vec<Operation> {
         .limit()
         .query("cursor", "The `next_cursor` of the page before.", cursor())
         .ok("WhyPage"),
-        picture(read("get /v1/runs/{id}/visualize", "drawRun", "Draw the run in the colours of its steps")),
+        picture(read(
+            "get /v1/runs/{id}/visualize",
+            "drawRun",
+            "Draw the run in the colours of its steps",
+        )),
         read("get /v1/runs/{id}/history", "getHistory", "Read the history")
             .query(
                 "after",

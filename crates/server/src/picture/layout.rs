@@ -10,6 +10,8 @@
 //!    order and the gaps: with the gaps subtracted that is isotonic regression, which pooling adjacent violators
 //!    solves exactly.
 
+use super::layers::{downwards, layers_of};
+
 /// Sweeps of the ordering, for graphs that a person will look at.
 const SWEEPS: usize = 24;
 /// From so many nodes and bends on, fewer sweeps.
@@ -36,14 +38,6 @@ pub struct Layout {
     pub width: f64,
 }
 
-/// How many things get a place: nodes, and the bends of edges. Costs no more than reading the edges.
-pub fn places(nodes: usize, edges: &[(usize, usize)]) -> usize {
-    let downwards = downwards(nodes, edges);
-    let layer = layers_of(nodes, &downwards);
-    let bends = |&(from, to): &(usize, usize)| (layer[to] - layer[from]).saturating_sub(1);
-    nodes + downwards.iter().map(bends).sum::<usize>()
-}
-
 /// Lays out nodes of these widths with these edges. The points of an edge that closes a circle go upwards, and those of
 /// one from a node to itself are that node twice.
 pub fn layout(widths: &[f64], edges: &[(usize, usize)]) -> Layout {
@@ -68,7 +62,12 @@ pub fn layout(widths: &[f64], edges: &[(usize, usize)]) -> Layout {
     let point = |&at: &usize| (x[at], grid.layer[at]);
     Layout {
         nodes: (0..widths.len()).map(|at| point(&at)).collect(),
-        edges: grid.routes.iter().zip(edges).map(|(route, edge)| travelled(route, edge.0, &point)).collect(),
+        edges: grid
+            .routes
+            .iter()
+            .zip(edges)
+            .map(|(route, edge)| travelled(route, edge.0, &point))
+            .collect(),
         layers: grid.layers.len(),
         width,
     }
@@ -238,72 +237,6 @@ impl Grid {
     }
 }
 
-/// The edges without circles: one that leads back to where the search came from is turned round.
-fn downwards(count: usize, edges: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Seen {
-        Never,
-        OnTheWay,
-        Done,
-    }
-    let mut from = vec![Vec::new(); count];
-    for (nth, edge) in edges.iter().enumerate() {
-        from[edge.0].push(nth);
-    }
-    let (mut seen, mut straight) = (vec![Seen::Never; count], edges.to_vec());
-    let mut way: Vec<(usize, usize)> = Vec::new();
-    for start in 0..count {
-        if seen[start] != Seen::Never {
-            continue;
-        }
-        seen[start] = Seen::OnTheWay;
-        way.push((start, 0));
-        while let Some((at, next)) = way.last_mut() {
-            let Some(&nth) = from[*at].get(*next) else {
-                seen[*at] = Seen::Done;
-                way.pop();
-                continue;
-            };
-            *next += 1;
-            let to = edges[nth].1;
-            match seen[to] {
-                Seen::Never => {
-                    seen[to] = Seen::OnTheWay;
-                    way.push((to, 0));
-                }
-                Seen::OnTheWay => straight[nth] = (to, edges[nth].0),
-                Seen::Done => {}
-            }
-        }
-    }
-    straight
-}
-
-/// Length of the longest way to each node, along edges without circles. A node with nothing before it stands right above the first one after it.
-fn layers_of(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
-    let (mut below, mut open) = (vec![Vec::new(); count], vec![0usize; count]);
-    for &(from, to) in edges.iter().filter(|(from, to)| from != to) {
-        below[from].push(to);
-        open[to] += 1;
-    }
-    let mut layer = vec![0; count];
-    let roots: Vec<usize> = (0..count).filter(|&at| open[at] == 0).collect();
-    let mut ready = roots.clone();
-    while let Some(at) = ready.pop() {
-        for &to in &below[at] {
-            layer[to] = layer[to].max(layer[at] + 1);
-            open[to] -= 1;
-            if open[to] == 0 {
-                ready.push(to);
-            }
-        }
-    }
-    for root in roots {
-        layer[root] = below[root].iter().map(|&to| layer[to] - 1).min().unwrap_or(0);
-    }
-    layer
-}
-
 fn mean(of: &[usize], values: &[f64]) -> Option<f64> {
     (!of.is_empty()).then(|| of.iter().map(|&at| values[at]).sum::<f64>() / of.len() as f64)
 }
@@ -411,15 +344,11 @@ mod tests {
     fn an_arrow_that_closes_a_circle_goes_upwards_and_the_others_down() {
         let layout = layout(&[100.0; 4], &[(0, 1), (1, 2), (2, 0), (3, 3)]);
         let layers = |edge: usize| layout.edges[edge].iter().map(|point| point.1).collect::<Vec<_>>();
-        assert_eq!([layers(0), layers(1), layers(2)], [vec![0, 1], vec![1, 2], vec![2, 1, 0]]);
+        assert_eq!(
+            [layers(0), layers(1), layers(2)],
+            [vec![0, 1], vec![1, 2], vec![2, 1, 0]]
+        );
         assert_eq!(layout.edges[3], [layout.nodes[3], layout.nodes[3]]);
-    }
-
-    #[test]
-    fn places_are_counted_without_making_them() {
-        assert_eq!(places(3, &[(0, 1), (1, 2), (0, 2)]), 4);
-        assert_eq!(places(3, &[(0, 1), (1, 2), (2, 0), (1, 1)]), 4);
-        assert_eq!(places(0, &[]), 0);
     }
 
     #[test]

@@ -47,14 +47,21 @@ const ERROR: usize = 160;
 /// How a step went, in a few words.
 pub(crate) fn note(took_ms: Option<u64>, attempts: u64, error: Option<&str>) -> Option<String> {
     let attempts = (attempts > 1).then(|| format!("{attempts} attempts"));
-    joined([took_ms.map(duration), attempts, error.map(|error| shorten(error, ERROR))])
+    joined([
+        took_ms.map(duration),
+        attempts,
+        error.map(|error| shorten(error, ERROR)),
+    ])
 }
 
 fn note_of(node: &StepRun) -> Option<String> {
     let took = node.started_at.zip(node.ended_at).map(|(from, to)| to.ms_since(from));
     let error = node.failure.as_deref().map(|failure| failure.message.as_str());
     let is_under_way = node.status == StepStatus::InProgress;
-    let percent = node.progress.filter(|_| is_under_way).map(|done| format!("{done:.0} %"));
+    let percent = node
+        .progress
+        .filter(|_| is_under_way)
+        .map(|done| format!("{done:.0} %"));
     let went = note(took, node.attempt.into(), error);
     joined([node.fan.as_deref().map(items), percent, went])
 }
@@ -79,6 +86,9 @@ mod tests {
     #[test]
     fn a_note_says_only_what_there_is_to_say() {
         assert_eq!(note(None, 1, None), None);
-        assert_eq!(note(Some(2_400), 3, Some("boom")).as_deref(), Some("2.4s · 3 attempts · boom"));
+        assert_eq!(
+            note(Some(2_400), 3, Some("boom")).as_deref(),
+            Some("2.4s · 3 attempts · boom")
+        );
     }
 }

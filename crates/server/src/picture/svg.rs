@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use quintet_core::plan::EdgeOn;
 
-use super::layout::{Layout, layout};
+use super::layout::Layout;
+use super::pack::pack;
 use super::{Node, Picture, State, edge_label, shorten};
 
 const FONT: &str = "ui-sans-serif,system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif";
@@ -14,6 +15,8 @@ const LAYER_GAP: f64 = 56.0;
 const LABEL_SIZE: f64 = 14.0;
 const SMALL_SIZE: f64 = 11.0;
 const LINE: f64 = 16.0;
+/// Characters of a note that a card shows.
+const NOTE: usize = 48;
 /// How much wider bold text is.
 const BOLD: f64 = 1.12;
 
@@ -30,7 +33,7 @@ struct Card<'a> {
 pub fn svg(picture: &Picture) -> String {
     let cards: Vec<Card<'_>> = picture.nodes.iter().map(Card::of).collect();
     let widths: Vec<f64> = cards.iter().map(|card| card.width).collect();
-    let layout = layout(&widths, &picture.pairs());
+    let layout = pack(&widths, &picture.pairs());
     let rows = Rows::of(
         &cards,
         &layout,
@@ -206,7 +209,7 @@ impl<'a> Card<'a> {
         let mut lines = vec![facts.join(" · ")];
         lines.extend(node.when.as_ref().map(|when| format!("if {}", shorten(when, 44))));
         lines.extend(node.join.as_ref().map(|join| format!("join: {join}")));
-        lines.extend(node.note.as_ref().map(|note| shorten(note, 48)));
+        lines.extend(node.note.as_ref().map(|note| shorten(note, NOTE)));
         let widest = lines
             .iter()
             .map(|line| text_width(line, SMALL_SIZE))
@@ -230,6 +233,11 @@ impl<'a> Card<'a> {
         } else {
             ""
         };
+        out.push_str("<g>\n");
+        if let Some(note) = self.node.note.as_ref().filter(|note| note.chars().count() > NOTE) {
+            // What the card has no room for is shown to whoever points at it.
+            let _ = writeln!(out, "<title>{}</title>", escape(note));
+        }
         if self.node.for_each {
             // A card behind the card says that there are several.
             self.outline(out, (left + 5.0, top + 5.0), (fill, border), dash);
@@ -259,6 +267,7 @@ impl<'a> Card<'a> {
                 escape(line)
             );
         }
+        out.push_str("</g>\n");
     }
 
     fn outline(&self, out: &mut String, (x, y): (f64, f64), (fill, border): (&str, &str), dash: &str) {
@@ -346,7 +355,9 @@ mod tests {
                         attribute?;
                     }
                 }
-                Event::GeneralRef(reference) => assert!(["amp", "lt", "gt", "quot"].map(str::as_bytes).contains(&&*reference)),
+                Event::GeneralRef(reference) => {
+                    assert!(["amp", "lt", "gt", "quot"].map(str::as_bytes).contains(&&*reference))
+                }
                 Event::Eof => return Ok(elements),
                 _ => {}
             }

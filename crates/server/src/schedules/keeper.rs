@@ -4,17 +4,21 @@
 //! share the store, every few seconds: what those changed is seen then, and what they left undone is done. It looks at the
 //! clock now and then without asking anybody, because a machine that slept does not know how long.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
+use quintet_core::id::RunId;
 use quintet_core::time::Time;
 use quintet_engine::tasks;
 use quintet_store::{Record, RecordWrite, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::due::{Decision, Effect, decide};
-use super::launch::{Fire, LaunchError, fire_key};
+use super::launch::{Fire, LaunchError, Launched, fire_key};
 use super::model::{KIND, Last, Outcome, Overlap, Schedule};
 use super::{Schedules, TRIES};
 use crate::error_code::ErrorCode;
@@ -63,6 +67,21 @@ struct Fired {
     schedule: Schedule,
     from: Time,
     effect: Effect,
+}
+
+/// A start that ends: one that hangs or panics is a failed one, and stops no other.
+async fn guarded(launch: impl Future<Output = Result<Launched, LaunchError>>) -> Result<Launched, LaunchError> {
+    let launch = AssertUnwindSafe(launch).catch_unwind();
+    tokio::select! {
+        launched = launch => launched.unwrap_or_else(|panic| {
+            tracing::error!(panic = tasks::panic_text(panic.as_ref()), "a scheduled start panicked");
+            Err(LaunchError::new(ErrorCode::Internal, "internal error"))
+        }),
+        () = tasks::pause(Some(PATIENCE)) => {
+            let message = format!("the start gave no answer within {} s", PATIENCE.as_secs());
+            Err(LaunchError::new(ErrorCode::OutcomeUnknown, message))
+        }
+    }
 }
 
 impl Schedules {
@@ -122,13 +141,7 @@ impl Schedules {
         let key = fire_key(&schedule.id, nominal);
         let launched = match self.launcher(target) {
             Err(error) => Err(error),
-            Ok(launcher) => tokio::select! {
-                launched = launcher.launch(namespace, target, &fire, Some(key)) => launched,
-                () = tasks::pause(Some(PATIENCE)) => {
-                    let message = format!("the start gave no answer within {} s", PATIENCE.as_secs());
-                    Err(LaunchError::new(ErrorCode::OutcomeUnknown, message))
-                }
-            },
+            Ok(launcher) => guarded(launcher.launch(namespace, target, &fire, Some(key))).await,
         };
         Ok(match launched {
             Ok(launched) => Effect::started(nominal, missed, launched.run, now),
@@ -142,7 +155,7 @@ impl Schedules {
     }
 
     /// The run before, if it is not over and nothing may start beside it.
-    async fn in_the_way(&self, schedule: &Schedule) -> Result<Option<quintet_core::id::RunId>, StoreError> {
+    async fn in_the_way(&self, schedule: &Schedule) -> Result<Option<RunId>, StoreError> {
         let Some(run) = schedule
             .state
             .last_run

@@ -151,15 +151,7 @@ impl List<'_> {
         let workflow = self.filter.workflow.as_deref().map(Text);
         let (namespace, limit) = (Text(self.namespace), sql_limit(self.limit));
         let prefix = self.filter.workflow_prefix.as_deref().map(Text);
-        let mut params: Vec<Param<'_>> = vec![
-            &namespace,
-            &self.newest,
-            &statuses,
-            &from,
-            &until,
-            &workflow,
-            &limit,
-        ];
+        let mut params: Vec<Param<'_>> = vec![&namespace, &self.newest, &statuses, &from, &until, &workflow, &limit];
         // Where the workflow is known, so is how it begins.
         if statement.types.len() > params.len() + 1 {
             params.push(&prefix);

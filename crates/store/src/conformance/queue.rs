@@ -136,7 +136,9 @@ pub async fn what_waits_is_counted_by_queue_in_one_namespace(store: AnyStore) {
     apply_all(&store, [of(2, "b"), of(3, "a"), first.clone(), elsewhere.put(0, "c")]).await;
     let counts = async || {
         let counts = store.queue_counts(DEFAULT).await.expect("counts");
-        let each = counts.into_iter().map(|count| (count.queue.to_string(), count.waiting, count.oldest));
+        let each = counts
+            .into_iter()
+            .map(|count| (count.queue.to_string(), count.waiting, count.oldest));
         each.collect::<Vec<_>>()
     };
     assert_eq!(counts().await, [("a".to_owned(), 2, id(1)), ("b".to_owned(), 2, id(1))]);

@@ -53,7 +53,10 @@ impl State {
     pub(super) fn queue_counts(&self, namespace: &str) -> Vec<QueueCount> {
         let mut counts: BTreeMap<Arc<str>, QueueCount> = BTreeMap::new();
         // In order of the runs, so that the first of a queue is the oldest.
-        let waiting = self.queue.iter().filter(|(_, waiting)| &*waiting.namespace == namespace);
+        let waiting = self
+            .queue
+            .iter()
+            .filter(|(_, waiting)| &*waiting.namespace == namespace);
         for ((run, _), waiting) in waiting {
             let count = counts.entry(Arc::clone(&waiting.queue)).or_insert_with(|| QueueCount {
                 queue: Arc::clone(&waiting.queue),

@@ -109,7 +109,11 @@ fn serve(room: &Room, mut stream: &TcpStream, reader: &mut BufReader<&TcpStream>
     };
     end(room, number, false);
     let Some(reply) = reply else { anyhow::bail!("hung up") };
-    let mut text = format!("HTTP/1.1 {} Status\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
+    let mut text = format!(
+        "HTTP/1.1 {} Status\r\ncontent-length: {}\r\n",
+        reply.status,
+        reply.body.len()
+    );
     for (name, value) in &reply.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -186,7 +190,9 @@ fn about_itself(notes: &Notes, line: &str) -> Answer {
     };
     match line {
         "GET /health_check" | "GET /health" => json(notes.health, &json!({ "status": notes.health })),
-        "GET /tasks_list" | "GET /tasks" if notes.types.is_some() => json(200, notes.types.as_ref().unwrap_or(&Value::Null)),
+        "GET /tasks_list" | "GET /tasks" if notes.types.is_some() => {
+            json(200, notes.types.as_ref().unwrap_or(&Value::Null))
+        }
         "GET /api/cluster_status" if !notes.cluster.is_null() => json(200, &notes.cluster),
         _ => json(404, &json!({ "detail": "Not Found" })),
     }

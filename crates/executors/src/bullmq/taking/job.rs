@@ -129,7 +129,12 @@ impl Incoming {
                 }
                 Err(StartError::Refused(reason)) => return Err(reason),
                 Err(StartError::Unavailable(reason)) => {
-                    tracing::debug!(queue = &*self.name, job = incoming.id, reason, "the job waits to be started");
+                    tracing::debug!(
+                        queue = &*self.name,
+                        job = incoming.id,
+                        reason,
+                        "the job waits to be started"
+                    );
                 }
             }
             self.breathe().await;
@@ -160,7 +165,12 @@ impl Incoming {
             match self.redis.finish(&job.ending(ended)).await {
                 Ok(answer) if answer == "done" => return,
                 Ok(answer) => {
-                    tracing::warn!(queue = &*self.name, job = job.id, answer, "the job was no longer in hand when it ended");
+                    tracing::warn!(
+                        queue = &*self.name,
+                        job = job.id,
+                        answer,
+                        "the job was no longer in hand when it ended"
+                    );
                     return;
                 }
                 Err(error) => tracing::debug!(job = job.id, error = %error, "the end of a job waits for Redis"),

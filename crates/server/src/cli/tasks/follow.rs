@@ -101,7 +101,7 @@ fn read(data: &str) -> Option<Message> {
             reason: text(data, "reason").unwrap_or_default(),
         },
         "step:complete" => What::Completed {
-            took: data.get("duration").and_then(Value::as_u64),
+            took: message.get("duration").and_then(Value::as_u64),
         },
         "step:retry" => What::Retrying { error: error() },
         "step:error" => What::Failed {

@@ -72,7 +72,7 @@ impl Bars {
             .with_style(style("{bar:28.blue} {pos:>3}%  {wide_msg} {elapsed:.dim}"))
             .with_message(task.kind.clone().unwrap_or_else(|| task.task_id.clone()));
         let bar = all.add(bar);
-        bar.set_position(task.progress as u64);
+        bar.set_position(task.percent() as u64);
         bar.enable_steady_tick(TICK);
         Self {
             task: bar,

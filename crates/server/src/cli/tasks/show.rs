@@ -2,7 +2,7 @@
 
 use comfy_table::Cell;
 use quintet_client::{JobLog, StepStatus, Task};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::cli::output::{
     Hue, age, between, duration, excerpt, hue, paint, print_json, print_line, print_table, status_cell,
@@ -25,7 +25,7 @@ pub(super) fn task(task: &Task, json: bool) -> anyhow::Result<()> {
     line("queue", task.queue.as_deref().unwrap_or_default())?;
     line("status", &paint(hue(&task.status), &task.status))?;
     if !task.is_finished() {
-        line("progress", &format!("{:.0}%", task.progress))?;
+        line("progress", &format!("{:.0}%", task.percent()))?;
     }
     if let Some(created) = &task.created_at {
         line("created", &format!("{created} ({})", age(created)))?;
@@ -58,7 +58,13 @@ fn step(step: &StepStatus) -> Vec<Cell> {
         Cell::new(&step.id),
         Cell::new(&step.task),
         status_cell(&step.status),
-        Cell::new(step.duration.map(|ms| duration(ms as u64)).unwrap_or_default()),
+        Cell::new(
+            step.duration
+                .as_ref()
+                .and_then(Number::as_u64)
+                .map(duration)
+                .unwrap_or_default(),
+        ),
         Cell::new(excerpt(step.error.as_deref().unwrap_or_default(), 80)),
     ]
 }
@@ -104,7 +110,7 @@ pub(super) fn list(tasks: &[Task], json: bool) -> anyhow::Result<()> {
             Cell::new(task.kind.as_deref().unwrap_or_default()),
             Cell::new(task.queue.as_deref().unwrap_or_default()),
             status_cell(&task.status),
-            Cell::new(format!("{:.0}%", task.progress)),
+            Cell::new(format!("{:.0}%", task.percent())),
             Cell::new(task.created_at.as_deref().map(age).unwrap_or_default()),
             Cell::new(excerpt(task.error.as_deref().unwrap_or_default(), 60)),
         ]

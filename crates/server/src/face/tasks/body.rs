@@ -81,10 +81,19 @@ mod tests {
     #[test]
     fn a_body_is_read_by_its_content_type() {
         let json = of(Some("application/json; charset=utf-8"));
-        assert_eq!(read(json, b"{\"a\":1}").map(|body| body.0["a"].clone()).ok(), Some(1.into()));
-        assert_eq!(read(of(None), b"[1]").map(|body| body.0[0].clone()).ok(), Some(1.into()));
+        assert_eq!(
+            read(json, b"{\"a\":1}").map(|body| body.0["a"].clone()).ok(),
+            Some(1.into())
+        );
+        assert_eq!(
+            read(of(None), b"[1]").map(|body| body.0[0].clone()).ok(),
+            Some(1.into())
+        );
         assert_eq!(read(of(None), b" ").map(|body| body.0).ok(), Some(Value::Null));
-        assert_eq!(read(of(Some("text/plain")), b"{}").map(|body| body.0).ok(), Some("{}".into()));
+        assert_eq!(
+            read(of(Some("text/plain")), b"{}").map(|body| body.0).ok(),
+            Some("{}".into())
+        );
         for (kind, body) in [
             (json, &b""[..]),
             (json, b"{bad"),

@@ -112,7 +112,10 @@ impl Task {
         settings::resources(&fields, problems);
         settings::chunk(&fields, problems);
         if timezone.is_some() && cron.is_none() {
-            problems.add(fields.at("timezone"), "says by whose clocks `cron` goes, and there is none");
+            problems.add(
+                fields.at("timezone"),
+                "says by whose clocks `cron` goes, and there is none",
+            );
         }
         Self {
             document: Value::Null,
@@ -191,7 +194,10 @@ impl<'d> Document<'d> {
 
     /// How long a step, or where there is none the task, may take with all its attempts.
     pub fn timeout_ms(self, step: Option<&Step<'_>>) -> Option<u64> {
-        let of_step = |step: &Step<'_>| step.timeout_ms.or(step.resources.as_ref()?.timeout_ms);
+        let of_step = |step: &Step<'_>| {
+            let of_resources = || step.resources.as_ref()?.timeout_ms;
+            step.timeout_ms.or_else(of_resources)
+        };
         step.and_then(of_step).or_else(|| self.resources()?.timeout_ms)
     }
 
@@ -203,11 +209,6 @@ impl<'d> Document<'d> {
 
     pub fn payload(self) -> &'d Value {
         self.0.get("payload").unwrap_or(&Value::Null)
-    }
-
-    pub fn priority(self) -> i64 {
-        let priority = self.fields().whole("priority", PRIORITIES, &mut Problems::ignored());
-        priority.unwrap_or_default()
     }
 
     pub fn retry(self) -> Option<Retry> {

@@ -58,7 +58,9 @@ impl<'d> Graph<'d> {
         }
         let before = match is_graph {
             true => edges(steps, &ids, &mut trouble),
-            false => (0..steps.len()).map(|nth| nth.checked_sub(1).into_iter().collect()).collect(),
+            false => (0..steps.len())
+                .map(|nth| nth.checked_sub(1).into_iter().collect())
+                .collect(),
         };
         let levels = levels(&before, &mut trouble, |nth| steps[nth].id.as_ref());
         match trouble.found(steps) {
@@ -125,7 +127,12 @@ impl Deadlock {
 }
 
 fn shown(texts: &[String], between: &str) -> String {
-    let mut text = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(between);
+    let mut text = texts
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(between);
     if texts.len() > SHOWN {
         text.push_str(between);
         text.push_str("...");
@@ -204,7 +211,10 @@ fn levels<'i>(before: &[Vec<usize>], trouble: &mut Trouble, id: impl Fn(usize) -
     }
     let left: Vec<usize> = (0..before.len()).filter(|&nth| waits_for[nth] > 0).collect();
     if let Some(&first) = left.first() {
-        let mut names: Vec<String> = cycle(first, before, &waits_for).into_iter().map(|nth| id(nth).to_owned()).collect();
+        let mut names: Vec<String> = cycle(first, before, &waits_for)
+            .into_iter()
+            .map(|nth| id(nth).to_owned())
+            .collect();
         names.push(names[0].clone());
         trouble.add(left, format!("cycle {}", shown(&names, " -> ")));
     }
@@ -219,11 +229,19 @@ fn cycle(from: usize, before: &[Vec<usize>], waits_for: &[usize]) -> Vec<usize> 
     while let std::collections::hash_map::Entry::Vacant(entry) = seen_at.entry(at) {
         entry.insert(path.len());
         path.push(at);
-        at = before[at].iter().copied().find(|&first| waits_for[first] > 0).unwrap_or(at);
+        at = before[at]
+            .iter()
+            .copied()
+            .find(|&first| waits_for[first] > 0)
+            .unwrap_or(at);
     }
     let mut cycle = path.split_off(seen_at[&at]);
     cycle.reverse();
-    let lowest = cycle.iter().enumerate().min_by_key(|(_, nth)| **nth).map_or(0, |(at, _)| at);
+    let lowest = cycle
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, nth)| **nth)
+        .map_or(0, |(at, _)| at);
     cycle.rotate_left(lowest);
     cycle
 }

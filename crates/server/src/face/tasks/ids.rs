@@ -28,7 +28,6 @@ pub(super) async fn find(app: &App, id: &str, uri: &Uri) -> Result<Arc<RunState>
     }
 }
 
-
 /// The engine's queue for the steps of a queue: for any backend, or for one.
 pub(super) fn engine_queue(queue: &str, backend: Option<&str>) -> String {
     match backend {

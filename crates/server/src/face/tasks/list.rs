@@ -143,11 +143,20 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Answer {
             break before;
         }
         let want = (limit - tasks.len()).clamp(1, MAX_LIMIT);
-        let page = app.engine.store().runs(&app.tasks.namespace, &filter, before, want).await?;
+        let page = app
+            .engine
+            .store()
+            .runs(&app.tasks.namespace, &filter, before, want)
+            .await?;
         looked_at += page.rows.len();
-        let rows = page.rows.iter().filter(|row| wanted.is_none_or(|wanted| wanted.fits_row(row)));
+        let rows = page
+            .rows
+            .iter()
+            .filter(|row| wanted.is_none_or(|wanted| wanted.fits_row(row)));
         let states = read(&app, rows.map(|row| row.id).collect()).await?;
-        let fitting = states.iter().filter(|state| wanted.is_none_or(|wanted| wanted.fits(state)));
+        let fitting = states
+            .iter()
+            .filter(|state| wanted.is_none_or(|wanted| wanted.fits(state)));
         tasks.extend(fitting.map(|state| view::item(state)));
         before = page.next;
         if before.is_none() || looked_at >= MAX_ROWS {

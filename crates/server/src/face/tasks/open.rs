@@ -56,8 +56,16 @@ pub(crate) async fn open(
     let bridge = bridge.transpose()?;
     let plan_rules = plan::Rules {
         queues: settings.queue_rules().into_keys().collect(),
-        bullmq: bridge.iter().flat_map(|bridge| bridge.queues()).map(str::to_owned).collect(),
-        backends: backends.names().iter().map(|name| name.to_string()).collect::<BTreeSet<String>>(),
+        bullmq: bridge
+            .iter()
+            .flat_map(|bridge| bridge.queues())
+            .map(str::to_owned)
+            .collect(),
+        backends: backends
+            .names()
+            .iter()
+            .map(|name| name.to_string())
+            .collect::<BTreeSet<String>>(),
         chunking: settings.chunking.0.clone(),
         call_timeout_ms: None,
         graph_errors: match settings.graph_errors {
@@ -69,7 +77,9 @@ pub(crate) async fn open(
     let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(Remote::new(Arc::clone(&backends), desk.clone()))];
     let script: Arc<dyn media::Script> = desk;
     executors.extend(media::executors(&config.media.settings(), &script, clock)?);
-    let workers = bridge.as_ref().map(|bridge| Arc::new(bridge.workers()) as Arc<dyn Executor>);
+    let workers = bridge
+        .as_ref()
+        .map(|bridge| Arc::new(bridge.workers()) as Arc<dyn Executor>);
     executors.extend(workers);
     let rules = (document::Rules::default(), plan_rules);
     let tasks = Tasks::new(settings, (backends, bridge), rules, store).await?;

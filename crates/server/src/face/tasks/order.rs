@@ -3,6 +3,11 @@
 //! The document is in the run's context, and the results that the step's templates read are in its input: see
 //! [`super::plan`]. What is put together here is the same whenever it is asked for.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure is the end of an attempt: it is made once, and handed on as it is"
+)]
+
 use std::borrow::Cow;
 
 use quintet_core::outcome::{Failure, Work};
@@ -64,7 +69,10 @@ pub(crate) fn resolve(work: &Work) -> Result<Resolved, Failure> {
     let label = step.as_ref().map_or_else(|| document.kind(), |step| step.id.as_ref());
     let own = step.as_ref().and_then(|step| step.resources.clone());
     Ok(Resolved {
-        task_type: step.as_ref().map_or_else(|| document.kind(), |step| step.task).to_owned(),
+        task_type: step
+            .as_ref()
+            .map_or_else(|| document.kind(), |step| step.task)
+            .to_owned(),
         parts: parts(&work.input, label)?,
         payload: payload(document, step.as_ref(), &work.input)?,
         backend: document.backend().map(str::to_owned),
@@ -87,7 +95,11 @@ fn payload(document: Document<'_>, step: Option<&Step<'_>>, input: &Value) -> Re
     let Some(step) = step else {
         return Ok(document.payload().clone());
     };
-    let roots = if step.for_each.is_some() { Roots::ITEM } else { Roots::STEP };
+    let roots = if step.for_each.is_some() {
+        Roots::ITEM
+    } else {
+        Roots::STEP
+    };
     let sight = Sight { document, input };
     let Some(written) = step.input else {
         return Ok(Value::Object(serde_json::Map::new()));
@@ -166,7 +178,9 @@ impl Scope for Sight<'_> {
                 Value::Array(seen.collect())
             }
             Value::Object(all) => {
-                let seen = all.iter().filter_map(|(id, one)| Some((id.clone(), self.seen(one)?.into_owned())));
+                let seen = all
+                    .iter()
+                    .filter_map(|(id, one)| Some((id.clone(), self.seen(one)?.into_owned())));
                 Value::Object(seen.collect())
             }
             _ => return None,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_executors::backend::ACTION;
+use quintet_executors::backend::Health;
 use quintet_store::QueueCount;
 use serde_json::{Value, json};
 
-use super::pauses::Pause;
 use super::ids;
+use super::pauses::Pause;
 use super::reply::{self, Answer, Refusal, iso};
 use crate::app::App;
 use crate::http::Caller;
@@ -50,15 +50,7 @@ fn show(app: &App, name: &str, waiting: &HashMap<&str, Waiting>) -> Value {
     let tasks = &app.tasks;
     let rule = tasks.queues[name];
     let waits = waiting.get(name);
-    let flow = app.engine.registry().flow(ACTION);
-    let backends = tasks.backends.names();
-    let named = backends.iter().map(|backend| ids::engine_queue(name, Some(backend)));
-    let parts: Vec<String> = std::iter::once(name.to_owned()).chain(named).collect();
-    let running: u32 = flow.map_or(0, |flow| parts.iter().map(|part| flow.running(part)).sum());
-    let closed = flow.and_then(|flow| match flow.obstacle(name) {
-        Some(quintet_engine::Obstacle::Closed { reason }) => Some(reason.to_string()),
-        _ => None,
-    });
+    let (running, closed) = tasks.progress_of(&app.engine, name);
     let paused = tasks.pauses.of(name);
     let oldest = waits.and_then(|waits| waits.oldest).map(|run| iso(minted_at(run)));
     json!({
@@ -67,7 +59,8 @@ fn show(app: &App, name: &str, waiting: &HashMap<&str, Waiting>) -> Value {
         "waiting": waits.map_or(0, |waits| waits.steps),
         "running": running,
         "oldest_at": oldest,
-        "limit": rule.concurrency,
+        // How many BullMQ workers do at a time is theirs to say.
+        "limit": (!tasks.is_outside(name)).then_some(rule.concurrency),
         "ageing_ms": rule.ageing_ms,
         "paused": paused.as_ref().map(|pause| json!({ "by": pause.by, "at": iso(pause.at) })),
         "closed": closed,
@@ -95,10 +88,8 @@ fn known<'a>(app: &'a App, name: &str) -> Result<&'a str, Refusal> {
     let known = app.tasks.queues.get_key_value(name);
     known.map(|(known, _)| known.as_str()).ok_or_else(|| {
         let names: Vec<&str> = app.tasks.queues.keys().map(String::as_str).collect();
-        Refusal::not_found("Queue not found").because(format!(
-            "there is no queue \"{name}\"; there are {}",
-            names.join(", ")
-        ))
+        Refusal::not_found("Queue not found")
+            .because(format!("there is no queue \"{name}\"; there are {}", names.join(", ")))
     })
 }
 
@@ -109,7 +100,13 @@ async fn changed(app: &App, name: &str) -> Answer {
 }
 
 pub(super) async fn backends(State(app): State<Arc<App>>) -> Answer {
-    Ok(reply::json(&json!({ "items": app.tasks.backends.describe() })))
+    let show = |health: &Health| {
+        let mut shown = json!(health);
+        shown["since"] = iso(health.since).into();
+        shown
+    };
+    let items: Vec<Value> = app.tasks.backends.describe().iter().map(show).collect();
+    Ok(reply::json(&json!({ "items": items })))
 }
 
 /// `GET /api/tasks/types`: what the backends say that they can do.

@@ -21,7 +21,7 @@ pub(crate) struct Refusal {
     status: StatusCode,
     error: String,
     message: Option<String>,
-    more: Map<String, Value>,
+    more: Box<Map<String, Value>>,
     /// The same request may succeed in a moment.
     is_passing: bool,
 }
@@ -32,7 +32,7 @@ impl Refusal {
             status,
             error: error.into(),
             message: None,
-            more: Map::new(),
+            more: Box::default(),
             is_passing: false,
         }
     }
@@ -126,7 +126,7 @@ impl IntoResponse for Refusal {
         let message = self.message.unwrap_or_else(|| self.error.clone());
         let mut body = json!({ "error": self.error, "message": message, "statusCode": self.status.as_u16() });
         if let Value::Object(fields) = &mut body {
-            fields.extend(self.more);
+            fields.extend(*self.more);
         }
         let mut response = with_status(self.status, &body);
         if self.is_passing {

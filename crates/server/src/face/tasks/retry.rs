@@ -6,8 +6,8 @@ use axum::extract::{Path, State};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::reply::{self, Answer, Refusal};
 use super::ids;
+use super::reply::{self, Answer, Refusal};
 use crate::app::App;
 
 pub(super) async fn retry(State(app): State<Arc<App>>, Path(id): Path<String>, uri: Uri) -> Answer {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use quintet_engine::{Engine, EngineError, Served, tasks};
+use quintet_engine::{Engine, EngineError, Obstacle, Served, tasks};
 use quintet_executors::backend::{ACTION, Backends};
-use quintet_executors::bullmq::{Bridge, Mode};
+use quintet_executors::bullmq::Mode;
 use quintet_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -32,14 +32,14 @@ pub struct Tasks {
     pub(super) pauses: Pauses,
     pub(super) streams: Streams,
     /// Queues that are shared with BullMQ.
-    bridge: Option<Arc<Bridge>>,
+    bridge: Option<Arc<bullmq::Bridge>>,
     engine: OnceLock<Weak<Engine>>,
 }
 
 impl Tasks {
     pub(super) async fn new(
         settings: Settings,
-        (backends, bridge): (Arc<Backends>, Option<Arc<Bridge>>),
+        (backends, bridge): (Arc<Backends>, Option<Arc<bullmq::Bridge>>),
         (rules, plan_rules): (document::Rules, plan::Rules),
         store: &Arc<dyn Store>,
     ) -> Result<Self, StoreError> {
@@ -96,10 +96,14 @@ impl Tasks {
 
     /// What a queue is shared with BullMQ for.
     pub(super) fn bridge_of(&self, queue: &str) -> Option<&'static str> {
-        self.settings.bullmq.queues.get(queue).map(|settings| match settings.mode {
-            Mode::Workers => "workers",
-            Mode::Producers => "producers",
-        })
+        self.settings
+            .bullmq
+            .queues
+            .get(queue)
+            .map(|settings| match settings.mode {
+                Mode::Workers => "workers",
+                Mode::Producers => "producers",
+            })
     }
 
     /// A queue, as it is for steps that any backend may do, and for those that name one.
@@ -120,10 +124,27 @@ impl Tasks {
         let any = of(queue.to_owned(), paused.clone().or(all_down));
         let named = self.backends.names();
         let named = named.iter().map(|backend| {
-            let reason = is_open(backend).then(|| format!("the backend {backend} does not answer: its circuit is open"));
+            let reason =
+                is_open(backend).then(|| format!("the backend {backend} does not answer: its circuit is open"));
             of(ids::engine_queue(queue, Some(backend)), paused.clone().or(reason))
         });
         std::iter::once(any).chain(named).collect()
+    }
+
+    /// How many steps of a queue are in progress on this node, and why nothing more starts, if it does not.
+    pub(super) fn progress_of(&self, engine: &Engine, queue: &str) -> (u32, Option<String>) {
+        let Some(flow) = engine.registry().flow(ACTION) else {
+            return (0, None);
+        };
+        let backends = self.backends.names();
+        let named = backends.iter().map(|backend| ids::engine_queue(queue, Some(backend)));
+        let parts = std::iter::once(queue.to_owned()).chain(named);
+        let running = parts.map(|part| flow.running(&part)).sum();
+        let closed = match flow.obstacle(queue) {
+            Some(Obstacle::Closed { reason }) => Some(reason.to_string()),
+            _ => None,
+        };
+        (running, closed)
     }
 
     /// Follows what changes of queues and backends, until the server stops.

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::body::Json;
 use super::document::{Problem, Task};
-use super::{effects, plan};
 use super::reply::{self, Answer, Refusal};
 use super::state::{OF_QUEUE, Tasks};
+use super::{effects, plan};
 use crate::app::App;
 
 /// Scope of the keys that make a task start once.

@@ -15,7 +15,7 @@ mod fill;
 
 use serde_json::Value;
 
-pub(crate) use fill::{Filler, Scope, TooLarge, find, index};
+pub(crate) use fill::{Filler, Scope, find, index};
 
 /// Names that a path may begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,9 @@ impl<'t> Template<'t> {
         }
         let (mut parts, mut rest, mut from) = (Vec::new(), text, 0);
         while let Some(open) = rest[from..].find("{{").map(|at| from + at) {
-            let Some(inside) = rest[open + 2..].find("}}") else { break };
+            let Some(inside) = rest[open + 2..].find("}}") else {
+                break;
+            };
             let close = open + 2 + inside;
             let path = Path(rest[open + 2..close].trim());
             if !roots.knows(path) {

@@ -37,6 +37,9 @@ pub(crate) struct Tick {
     pub timestamp: i64,
     #[serde(skip_serializing_if = "Value::is_null")]
     pub data: Value,
+    /// How long a step took that has completed, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
 }
 
 /// The messages of an event. `state` is the run after it, or later; `at` is when it happened.
@@ -58,7 +61,11 @@ pub(crate) fn of(state: &RunState, event: &Event, at: Time) -> Vec<Tick> {
             cause: SkipCause::ConditionFalse,
         } => teller.skipped(*n),
         Event::StepRetrying {
-            n, a, failure, at: next, ..
+            n,
+            a,
+            failure,
+            at: next,
+            ..
         } => {
             let error = teller.fault(*n, &failure.message);
             let data = json!({ "error": error, "attempt": a, "nextAt": iso(*next) });
@@ -125,13 +132,16 @@ impl<'s> Teller<'s> {
             step_task: None,
             timestamp: self.at.as_ms(),
             data,
+            duration: None,
         }
     }
 
     /// A task without steps is a step to those who watch, under its type.
     fn of_step(&self, kind: &'static str, n: u32, data: Value) -> Tick {
         let document = self.document();
-        let step = self.node(n).and_then(|node| document.step(step_of(self.state, node.step)?));
+        let step = self
+            .node(n)
+            .and_then(|node| document.step(step_of(self.state, node.step)?));
         let (id, task) = match &step {
             Some(step) => (step.id.to_string(), step.task),
             None => (document.kind().to_owned(), document.kind()),
@@ -175,15 +185,12 @@ impl<'s> Teller<'s> {
             None | Some("merge") => {}
             Some(_) => return Vec::new(),
         }
-        let mut data = Map::new();
-        data.insert("result".to_owned(), output.clone());
-        data.extend(self.duration(n));
-        self.settled(n, self.of_step("step:complete", n, Value::Object(data)))
-    }
-
-    fn duration(&self, n: u32) -> Option<(String, Value)> {
-        let ms = self.at.ms_since(began(self.state, n)?);
-        Some(("duration".to_owned(), ms.into()))
+        let duration = began(self.state, n).map(|began| self.at.ms_since(began));
+        let tick = Tick {
+            duration,
+            ..self.of_step("step:complete", n, output.clone())
+        };
+        self.settled(n, tick)
     }
 
     fn failed(&self, n: u32, message: &str) -> Vec<Tick> {
@@ -194,7 +201,13 @@ impl<'s> Teller<'s> {
             None | Some("merge") => {}
             Some(_) => return Vec::new(),
         }
-        let is_optional = self.state.plan.spec.steps.get(n as usize).is_some_and(|step| step.optional);
+        let is_optional = self
+            .state
+            .plan
+            .spec
+            .steps
+            .get(n as usize)
+            .is_some_and(|step| step.optional);
         let error = view::step_error(self.state, n).unwrap_or_else(|| self.fault(n, message));
         let mut data = json!({ "error": error });
         if is_optional {
@@ -237,7 +250,7 @@ impl<'s> Teller<'s> {
         let Some(fan) = self.node(item.parent).and_then(|node| node.fan.as_ref()) else {
             return Vec::new();
         };
-        if item.index % stride(fan.count) != 0 {
+        if !item.index.is_multiple_of(stride(fan.count)) {
             return Vec::new();
         }
         let items = fan.first as usize..(fan.first + fan.count) as usize;
@@ -254,7 +267,7 @@ impl<'s> Teller<'s> {
     /// The end of a step, and how far the task is by it.
     fn settled(&self, n: u32, tick: Tick) -> Vec<Tick> {
         let mut ticks = vec![tick];
-        if self.document().is_pipeline() && n % stride(self.state.plan.len() as u32) == 0 {
+        if self.document().is_pipeline() && n.is_multiple_of(stride(self.state.plan.len() as u32)) {
             let steps = self.state.plan.spec.steps.iter().zip(&self.state.nodes);
             let whole = steps.filter(|(step, _)| {
                 let part = step.input.get(input::PART).and_then(Value::as_str);
@@ -268,10 +281,15 @@ impl<'s> Teller<'s> {
     }
 
     fn completed(&self) -> Tick {
-        let began = (0..self.state.plan.len() as u32).filter_map(|n| began(self.state, n)).min();
+        let began = (0..self.state.plan.len() as u32)
+            .filter_map(|n| began(self.state, n))
+            .min();
         let total_ms = self.at.ms_since(began.unwrap_or(self.at));
         let steps = self.document().steps().len().max(1);
-        self.of_run("pipeline:complete", json!({ "totalDuration": total_ms, "stepCount": steps }))
+        self.of_run(
+            "pipeline:complete",
+            json!({ "totalDuration": total_ms, "stepCount": steps }),
+        )
     }
 }
 

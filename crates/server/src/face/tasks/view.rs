@@ -136,7 +136,9 @@ fn result_of(scene: &Scene<'_>) -> Value {
         return pipeline::result(scene);
     }
     let success = scene.single().and_then(|node| node.success.as_ref());
-    success.map(|success| success.output.as_ref().clone()).unwrap_or_default()
+    success
+        .map(|success| success.output.as_ref().clone())
+        .unwrap_or_default()
 }
 
 /// Why a task has failed; of one that is under way, why its last attempt did.
@@ -183,7 +185,11 @@ pub(crate) fn percent(done: usize, all: usize) -> f64 {
 
 /// Without a fraction where there is none.
 pub(crate) fn number(number: f64) -> Value {
-    if number.fract() == 0.0 { json!(number as i64) } else { json!(number) }
+    if number.fract() == 0.0 {
+        json!(number as i64)
+    } else {
+        json!(number)
+    }
 }
 
 #[cfg(test)]

@@ -43,12 +43,16 @@ pub(super) async fn of_body(Json(body): Json) -> Answer {
             "svg": sketch.picture().draw_bounded(Format::Svg).ok(),
         }))
     });
-    drawn.await.map(|answer| reply::json(&answer)).map_err(|reason: String| Refusal::bad(reason))
+    drawn
+        .await
+        .map(|answer| reply::json(&answer))
+        .map_err(|reason: String| Refusal::bad(reason))
 }
 
 /// `GET /api/tasks/{id}/visualize`.
 pub(super) async fn of_task(State(app): State<Arc<App>>, Path(id): Path<String>, uri: Uri) -> Answer {
-    let form = form(&Params::of(&uri)?)?;
+    let form = form(&Params::of(&uri)?);
+    let form = form.ok_or_else(|| Refusal::bad("format must be one of json, svg, mermaid, dot"))?;
     let state = ids::find(&app, &id, &uri).await?;
     let drawn = aside(move || {
         let live = Live::of(&state);
@@ -64,15 +68,15 @@ fn too_large(error: TooLarge) -> Refusal {
     Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
 }
 
-fn form(params: &Params) -> Result<Form, Refusal> {
-    let text = match params.text("format") {
-        None | Some("json") => return Ok(Form::Json),
-        Some(text) => text,
-    };
-    let known = Format::ALL.into_iter().find(|format| format.name() == text);
-    known
-        .map(Form::Only)
-        .ok_or_else(|| Refusal::bad("format must be one of json, svg, mermaid, dot"))
+/// The form that the query asks for, if it is one that there is.
+fn form(params: &Params) -> Option<Form> {
+    match params.text("format") {
+        None | Some("json") => Some(Form::Json),
+        Some(text) => Format::ALL
+            .into_iter()
+            .find(|format| format.name() == text)
+            .map(Form::Only),
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +85,7 @@ mod tests {
 
     #[test]
     fn json_is_what_is_answered_unless_a_format_is_named() {
-        let of = |path: &'static str| form(&Params::of(&Uri::from_static(path)).expect("a query")).ok();
+        let of = |path: &'static str| form(&Params::of(&Uri::from_static(path)).expect("a query"));
         assert_eq!(of("/x"), Some(Form::Json));
         assert_eq!(of("/x?queue=gpu&format=json"), Some(Form::Json));
         assert_eq!(of("/x?format=mermaid"), Some(Form::Only(Format::Mermaid)));

@@ -28,7 +28,9 @@ impl From<ScheduleError> for Problem {
     fn from(error: ScheduleError) -> Self {
         match error {
             ScheduleError::NotFound => Self::new(ErrorCode::ScheduleNotFound, "schedule not found"),
-            ScheduleError::Exists(_) => Self::field(ErrorCode::ScheduleExists, "id", "there is such a schedule already"),
+            ScheduleError::Exists(_) => {
+                Self::field(ErrorCode::ScheduleExists, "id", "there is such a schedule already")
+            }
             ScheduleError::Invalid { field, reason } => Self::field(ErrorCode::InvalidField, field, &reason),
             ScheduleError::TooMany(_) => Self::new(ErrorCode::InvalidField, error.to_string()),
             ScheduleError::Contended => Self::new(ErrorCode::Overloaded, error.to_string()),
@@ -142,5 +144,8 @@ pub(super) async fn upcoming(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer
 
 /// The body, which must be there.
 fn required(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
-    whole(body).map_err(|problem| Problem { plain: false, ..problem })
+    whole(body).map_err(|problem| Problem {
+        plain: false,
+        ..problem
+    })
 }

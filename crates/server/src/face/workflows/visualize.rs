@@ -34,12 +34,8 @@ pub(super) async fn of_run(cx: Cx, Path(id): Path<String>, uri: Uri) -> Answer {
         plain: false,
         ..problem
     })?;
-    let title = format!(
-        "{} · {} · {}",
-        state.created.workflow,
-        state.id,
-        status::of_run(state.status)
-    );
+    let name = name(&cx, &state.created.workflow).await?;
+    let title = format!("{name} · {} · {}", state.id, status::of_run(state.status));
     drawn(format, move || {
         Picture::of_state(title.trim_start_matches(" · "), &state)
     })
@@ -52,6 +48,12 @@ fn format(params: &Params) -> Result<Format, Problem> {
     };
     let known = Format::ALL.into_iter().find(|format| format.name() == text);
     known.ok_or_else(|| bad("format", "must be one of svg, mermaid, dot"))
+}
+
+/// What people call the workflow of a run; its id where it is gone.
+async fn name(cx: &Cx, id: &str) -> Result<String, Problem> {
+    let current = cx.engine().workflows().current(&cx.namespace, id).await?;
+    Ok(current.map_or_else(|| id.to_owned(), |current| current.row.name.clone()))
 }
 
 async fn current(cx: &Cx, id: &str) -> Result<(String, Arc<Plan>), Problem> {

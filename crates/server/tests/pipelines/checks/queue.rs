@@ -333,3 +333,24 @@ fn check_28_maintenance_outlives_the_server() {
     house.open();
     assert_eq!(house.read("/api/maintenance")["mode"], Value::from("maintenance"));
 }
+
+#[test]
+fn a_task_that_is_scheduled_for_later_is_not_handed_out_before() {
+    let house = House::start();
+    let mut worker = house.worker("jobs", &json!({ "job": { "does": [{ "output": 1 }] } }));
+    let stamp = |object: &Value, field: &str| text(object, field).parse::<jiff::Timestamp>().expect("a time");
+    let at = stamp(&house.read("/health"), "timestamp") + jiff::SignedDuration::from_millis(1_500);
+    let body = json!({ "taskId": "job", "input": {}, "scheduledFor": at.to_string() });
+    let queued = text(&house.send("/api/queue/task", &body), "runId");
+    assert_eq!(house.read(&format!("/api/task-runs/{queued}"))["status"], "pending");
+    worker.first_about("started", "job");
+    let done = house.task_when(&queued, "completed");
+    assert!(stamp(&done, "startedAt") >= at, "{done}");
+    let body = json!({ "taskId": "job", "input": {}, "scheduledFor": "tomorrow" });
+    let refused = house.post("/api/queue/task", &body);
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.json().expect("JSON")["details"]["scheduledFor"]["_errors"][0],
+        "Invalid datetime"
+    );
+}

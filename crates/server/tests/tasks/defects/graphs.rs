@@ -32,11 +32,14 @@ fn a_graph_that_cannot_be_run_is_refused_with_its_fault_named() {
     );
     let said = refused(&house, &json!([after("one", &[]), after("two", &["ghost"])]));
     assert!(
-        said.contains("ghost") && said.contains("two"),
+        said.contains("ghost") && said.contains("steps[1]"),
         "the unknown step: {said}"
     );
     let said = refused(&house, &json!([after("one", &[]), after("one", &[])]));
     assert!(said.contains("one"), "the name that two steps have: {said}");
+    let reads_unknown = json!([{ "id": "one", "task": "t", "input": { "x": "{{steps.ghost.x}}" } }]);
+    let said = refused(&house, &reads_unknown);
+    assert!(said.contains("ghost"), "the template of an unknown step: {said}");
     let said = refused(&house, &json!([after("me", &["me"])]));
     assert!(said.contains("me"), "the step that waits for itself: {said}");
     refused(&house, &json!([{ "id": "a" }]));

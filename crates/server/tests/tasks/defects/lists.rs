@@ -96,7 +96,7 @@ fn a_list_is_never_longer_than_asked_for() {
         );
     }
     let one: Vec<String> = stage.house.ids("limit=1&status=queued");
-    assert_eq!(one, [stage.delayed.clone()], "the newest");
+    assert_eq!(one, std::slice::from_ref(&stage.delayed), "the newest");
 }
 
 #[test]

@@ -69,7 +69,12 @@ pub async fn picture(store: &AnyStore) -> String {
     note(&store.due(claim(i64::MAX), usize::MAX).await.unwrap());
     note(&store.claimed(&[], None, usize::MAX).await.unwrap());
     note(&(store.next_wake().await.unwrap(), store.outbox_next().await.unwrap()));
-    note(&store.outbox_due(claim(i64::MAX), OutboxAsk::up_to(usize::MAX)).await.unwrap());
+    note(
+        &store
+            .outbox_due(claim(i64::MAX), OutboxAsk::up_to(usize::MAX))
+            .await
+            .unwrap(),
+    );
     let status = store.status().await.unwrap();
     note(&(status.runs, status.queued, status.outbox, status.outbox_dead));
     out
@@ -79,7 +84,10 @@ pub async fn picture(store: &AnyStore) -> String {
 pub async fn drained(store: &AnyStore) -> Vec<OutboxEntry> {
     let mut all = Vec::new();
     loop {
-        let due = store.outbox_due(claim(i64::MAX), OutboxAsk::up_to(usize::MAX)).await.unwrap();
+        let due = store
+            .outbox_due(claim(i64::MAX), OutboxAsk::up_to(usize::MAX))
+            .await
+            .unwrap();
         if due.is_empty() {
             return all;
         }

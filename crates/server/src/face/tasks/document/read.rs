@@ -75,7 +75,10 @@ impl Problems {
     /// Names go into ids, logs and other programs' keys.
     pub(super) fn check_name(&mut self, field: &str, name: &str) {
         if name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            self.add(field, format!("must have at most {MAX_NAME} bytes and no control characters"));
+            self.add(
+                field,
+                format!("must have at most {MAX_NAME} bytes and no control characters"),
+            );
         }
     }
 }
@@ -140,7 +143,10 @@ impl<'d> Fields<'d> {
     /// A whole number within bounds.
     pub fn whole(&self, name: &str, bounds: RangeInclusive<i64>, problems: &mut Problems) -> Option<i64> {
         let value = self.get(name)?;
-        let number = value.as_number().and_then(whole).filter(|number| bounds.contains(number));
+        let number = value
+            .as_number()
+            .and_then(whole)
+            .filter(|number| bounds.contains(number));
         if number.is_none() {
             let (least, most) = (bounds.start(), bounds.end());
             problems.add(self.at(name), format!("must be a whole number from {least} to {most}"));

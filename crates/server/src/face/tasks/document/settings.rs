@@ -46,7 +46,10 @@ pub(super) fn retry(fields: &Fields<'_>, problems: &mut Problems) -> Option<Retr
     Some(Retry {
         attempts: attempts.filter(|attempts| *attempts > 0).unwrap_or(usual.attempts),
         backoff: fields.choice("backoff", &words, problems).unwrap_or_default(),
-        delay_ms: fields.ms("delay", problems).filter(|ms| *ms > 0).unwrap_or(usual.delay_ms),
+        delay_ms: fields
+            .ms("delay", problems)
+            .filter(|ms| *ms > 0)
+            .unwrap_or(usual.delay_ms),
         max_delay_ms: fields.ms("maxDelay", problems).filter(|ms| *ms > 0),
     })
 }
@@ -113,7 +116,9 @@ pub(super) fn chunk(fields: &Fields<'_>, problems: &mut Problems) -> Option<Chun
     let mut written = Map::new();
     written.insert("input_field".to_owned(), input_field.into());
     // `defaultSize` is the original's word.
-    let size = ["size", "defaultSize"].into_iter().find(|name| fields.get(name).is_some());
+    let size = ["size", "defaultSize"]
+        .into_iter()
+        .find(|name| fields.get(name).is_some());
     for (rule, name) in [("size", size.unwrap_or("size")), ("overlap", "overlap")] {
         let length = match fields.get(name) {
             // A number is one of seconds.
@@ -127,5 +132,6 @@ pub(super) fn chunk(fields: &Fields<'_>, problems: &mut Problems) -> Option<Chun
         written.extend(fields.get(name).map(|word| (rule.to_owned(), word.clone())));
     }
     let read = serde_json::from_value(Value::Object(written));
-    read.map_err(|error| problems.add(fields.path(), error.to_string())).ok()
+    read.map_err(|error| problems.add(fields.path(), error.to_string()))
+        .ok()
 }

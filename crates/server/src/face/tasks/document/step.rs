@@ -55,7 +55,9 @@ impl<'d> Step<'d> {
             input: input_of(&fields, problems),
             depends_on: fields.texts("dependsOn", problems),
             for_each: fields.text("forEach", problems),
-            concurrency: concurrency.and_then(|many| u32::try_from(many).ok()).filter(|many| *many > 0),
+            concurrency: concurrency
+                .and_then(|many| u32::try_from(many).ok())
+                .filter(|many| *many > 0),
             run_when: RunWhen::read(condition, || fields.at("runWhen"), problems),
             condition,
             timeout_ms: fields.seconds("timeout", problems),
@@ -65,7 +67,10 @@ impl<'d> Step<'d> {
             chunk: settings::chunk(&fields, problems),
         };
         if step.chunk.is_some() && step.for_each.is_some() {
-            problems.add(fields.at("chunk"), "cannot be together with forEach: let the items name the parts instead");
+            problems.add(
+                fields.at("chunk"),
+                "cannot be together with forEach: let the items name the parts instead",
+            );
         }
         step
     }
@@ -89,7 +94,10 @@ impl<'d> Step<'d> {
 fn check_id(id: Option<&str>, fields: &Fields<'_>, problems: &mut Problems) {
     let is_wrong = id.is_some_and(|id| id.len() > MAX_NAME || id.contains('\0'));
     if is_wrong {
-        problems.add(fields.at("id"), format!("must have at most {MAX_NAME} bytes and no NUL"));
+        problems.add(
+            fields.at("id"),
+            format!("must have at most {MAX_NAME} bytes and no NUL"),
+        );
     }
 }
 

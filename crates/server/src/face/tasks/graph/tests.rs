@@ -19,10 +19,19 @@ fn deadlock(steps: Value) -> Deadlock {
 #[test]
 fn steps_are_a_graph_as_soon_as_one_has_an_id_or_depends_on_another() {
     let mode = |steps| graph_of(steps, |graph| graph.expect("a graph").mode);
-    assert_eq!(mode(json!([{ "task": "a" }, { "task": "b", "dependsOn": [] }])), Mode::Sequence);
-    assert_eq!(mode(json!([{ "task": "a", "id": "" }, { "task": "b" }])), Mode::Sequence);
+    assert_eq!(
+        mode(json!([{ "task": "a" }, { "task": "b", "dependsOn": [] }])),
+        Mode::Sequence
+    );
+    assert_eq!(
+        mode(json!([{ "task": "a", "id": "" }, { "task": "b" }])),
+        Mode::Sequence
+    );
     assert_eq!(mode(json!([{ "task": "a" }, { "task": "b", "id": "b" }])), Mode::Graph);
-    assert_eq!(mode(json!([{ "task": "a" }, { "task": "b", "dependsOn": ["step_0"] }])), Mode::Graph);
+    assert_eq!(
+        mode(json!([{ "task": "a" }, { "task": "b", "dependsOn": ["step_0"] }])),
+        Mode::Graph
+    );
 }
 
 #[test]
@@ -54,7 +63,10 @@ fn a_graph_has_levels_as_the_originals_waves_had() {
         assert_eq!(graph.parallel(), [vec![1, 2], vec![3, 4]]);
         assert!(graph.precedes(2, 4), "also what it does not depend on, a level before");
         let names = ["late", "step_4", "step_0", "0", "step_9"];
-        assert_eq!(names.map(|name| graph.find(name)), [Some(5), Some(4), Some(0), None, None]);
+        assert_eq!(
+            names.map(|name| graph.find(name)),
+            [Some(5), Some(4), Some(0), None, None]
+        );
     });
 }
 
@@ -85,10 +97,19 @@ fn unknown_dependencies_and_duplicate_ids_are_named_with_their_fields() {
         { "id": "e", "task": "t.e" },
     ]));
     let text = found.precise();
-    assert!(text.starts_with("Pipeline deadlock: cannot run remaining steps [t.a, t.b, t.c, t.again]. "), "{text}");
-    assert!(text.ends_with("(steps[3].id: duplicate id \"a\"; steps[1].dependsOn[1]: no step \"ghost\")"), "{text}");
+    assert!(
+        text.starts_with("Pipeline deadlock: cannot run remaining steps [t.a, t.b, t.c, t.again]. "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("(steps[3].id: duplicate id \"a\"; steps[1].dependsOn[1]: no step \"ghost\")"),
+        "{text}"
+    );
     let taken = deadlock(json!([{ "task": "one" }, { "id": "step_0", "task": "two" }]));
-    assert!(taken.precise().contains("duplicate id \"step_0\""), "a name that is given may be one that is made");
+    assert!(
+        taken.precise().contains("duplicate id \"step_0\""),
+        "a name that is given may be one that is made"
+    );
 }
 
 #[test]
@@ -101,7 +122,9 @@ fn ten_thousand_steps_in_a_row_or_in_a_ring_are_looked_at_without_recursion() {
         });
         Value::Array(steps.collect())
     };
-    graph_of(steps(false), |graph| assert_eq!(graph.expect("a graph").level(9_999), 9_999));
+    graph_of(steps(false), |graph| {
+        assert_eq!(graph.expect("a graph").level(9_999), 9_999)
+    });
     let found = deadlock(steps(true)).precise();
     assert!(found.ends_with("-> ...)") && found.len() < 2_000, "{found}");
 }

@@ -25,7 +25,10 @@ fn a_task_without_steps_is_its_type_and_its_payload_word_for_word() {
     for payload in [json!("text"), json!([1, 2]), json!(true)] {
         let sim = Sim::start(json!({ "type": "t", "payload": payload, "backend": "auto" }));
         let order = sim.resolved("task").expect("an order");
-        assert_eq!((order.payload, order.backend, order.resources), (payload, None, Resources::default()));
+        assert_eq!(
+            (order.payload, order.backend, order.resources),
+            (payload, None, Resources::default())
+        );
     }
 }
 
@@ -39,18 +42,30 @@ fn a_sequence_hands_results_on_by_number() {
             { "task": "openai.summarize", "input": { "text": "{{steps.1.text}}", "again": "{{steps.step_0.path}}", "n": "{{steps.1.segments.length}}" } },
         ]),
     );
-    assert_eq!(sim.payload("step_0"), json!({ "url": "https://example.com/episode.mp3" }));
+    assert_eq!(
+        sim.payload("step_0"),
+        json!({ "url": "https://example.com/episode.mp3" })
+    );
     sim.succeed("step_0", json!({ "path": "/tmp/a.mp3" }));
-    assert_eq!(sim.payload("step_1"), json!({ "audio_path": "/tmp/a.mp3", "fast": true }));
+    assert_eq!(
+        sim.payload("step_1"),
+        json!({ "audio_path": "/tmp/a.mp3", "fast": true })
+    );
     sim.succeed("step_1", json!({ "text": "Hello", "segments": [1, 2] }));
     let last = sim.resolved("step_2").expect("it can be said");
     assert_eq!(last.payload, json!({ "text": "Hello", "again": "/tmp/a.mp3", "n": 2 }));
-    assert_eq!((last.task_type.as_str(), last.step_id.as_deref()), ("openai.summarize", Some("step_2")));
+    assert_eq!(
+        (last.task_type.as_str(), last.step_id.as_deref()),
+        ("openai.summarize", Some("step_2"))
+    );
 }
 
 #[test]
 fn all_results_together_are_a_list_in_a_sequence_and_an_object_in_a_graph() {
-    let mut sim = Sim::steps(json!({}), json!([{ "task": "a" }, { "task": "b", "input": { "all": "{{steps}}" } }]));
+    let mut sim = Sim::steps(
+        json!({}),
+        json!([{ "task": "a" }, { "task": "b", "input": { "all": "{{steps}}" } }]),
+    );
     sim.succeed("step_0", json!(1));
     assert_eq!(sim.payload("step_1"), json!({ "all": [1] }));
     let mut sim = Sim::steps(
@@ -101,7 +116,10 @@ fn items_are_given_to_their_own_calls_only() {
     );
     let first = json!({ "name": "x", "item": { "name": "x" }, "at": 0, "text": "0 of T: {\"name\":\"x\"}" });
     assert_eq!(sim.payload("each[0]"), first);
-    assert_eq!(sim.payload("each[1]"), json!({ "item": "y", "at": 1, "text": "1 of T: y" }));
+    assert_eq!(
+        sim.payload("each[1]"),
+        json!({ "item": "y", "at": 1, "text": "1 of T: y" })
+    );
 }
 
 #[test]
@@ -113,15 +131,27 @@ fn a_step_has_its_own_resources_or_its_tasks() {
     let (a, b) = (sim.resolved("a"), sim.resolved("b"));
     let (a, b) = (a.expect("an order"), b.expect("an order"));
     assert_eq!((a.resources.gpu, a.resources.vram_mb), (Gpu::Any, Some(10.0)));
-    assert_eq!((b.resources.gpu, b.resources.vram_mb, b.resources.ram_mb), (Gpu::None, None, Some(5.0)));
-    assert_eq!((b.resources.timeout_ms, b.backend.as_deref(), b.payload), (Some(60_000), Some("ray"), json!({})));
+    assert_eq!(
+        (b.resources.gpu, b.resources.vram_mb, b.resources.ram_mb),
+        (Gpu::None, None, Some(5.0))
+    );
+    assert_eq!(
+        (b.resources.timeout_ms, b.backend.as_deref(), b.payload),
+        (Some(60_000), Some("ray"), json!({}))
+    );
 }
 
 #[test]
 fn an_input_that_grows_without_bounds_fails_for_good() {
     let mut templates = vec!["{{payload.big}}"; 40];
     templates.push("{{payload.none}}");
-    let sim = Sim::steps(json!({ "big": "x".repeat(500_000) }), json!([{ "task": "t", "input": { "x": templates } }]));
+    let sim = Sim::steps(
+        json!({ "big": "x".repeat(500_000) }),
+        json!([{ "task": "t", "input": { "x": templates } }]),
+    );
     let failure = sim.resolved("step_0").expect_err("too large");
-    assert_eq!((failure.kind.as_deref(), failure.retryable), (Some("invalid_input"), Some(false)));
+    assert_eq!(
+        (failure.kind.as_deref(), failure.retryable),
+        (Some("invalid_input"), Some(false))
+    );
 }

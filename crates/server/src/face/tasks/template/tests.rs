@@ -130,7 +130,10 @@ fn templates_inside_of_text_are_filled_in_and_foreign_braces_stay() {
         ("{{payload.s}}{{payload.n}}", "text1.5"),
         ("{{payload.s}} and {{ payload.zero }}", "text and 0"),
         ("[{{payload.nul}}{{payload.none}}{{payload.none.x}}]", "[]"),
-        ("l={{payload.list}}, o={{payload.obj.a}}", "l=[10,[20],{\"k\":\"v\"}], o={\"b\":1}"),
+        (
+            "l={{payload.list}}, o={{payload.obj.a}}",
+            "l=[10,[20],{\"k\":\"v\"}], o={\"b\":1}",
+        ),
         ("t={{payload.t}} e={{payload.e}}", "t=true e="),
         ("from {{steps.fetch.path}}", "from /a"),
         ("Hello {{name}}, {{user.name}}!", "Hello {{name}}, {{user.name}}!"),
@@ -164,7 +167,10 @@ fn items_are_roots_only_where_there_are_items() {
 fn below_an_input_templates_are_filled_in_too_and_keys_never() {
     let value = json!({ "deep": [{ "a": "{{payload.zero}}", "gone": "{{payload.none}}" }, "{{payload.none}}"], "{{payload.s}}": 1 });
     let filled = filled_in(&World::new(), Roots::STEP, value);
-    assert_eq!(filled, json!({ "x": { "deep": [{ "a": 0 }, null], "{{payload.s}}": 1 } }));
+    assert_eq!(
+        filled,
+        json!({ "x": { "deep": [{ "a": 0 }, null], "{{payload.s}}": 1 } })
+    );
 }
 
 #[test]
@@ -190,14 +196,21 @@ fn a_few_bytes_cannot_ask_for_gigabytes() {
     assert!(fill(json!(vec!["{{payload.big}}"; 15])).is_ok());
     for value in [json!(vec!["{{payload.big}}"; 17]), json!("{{payload}}-".repeat(17))] {
         let error = fill(value).expect_err("too large");
-        assert_eq!(error.to_string(), "with its templates filled in, the input is larger than 16 MiB");
+        assert_eq!(
+            error.to_string(),
+            "with its templates filled in, the input is larger than 16 MiB"
+        );
     }
     let many = World {
         payload: json!({ "many": vec![Value::Null; 100_000] }),
         ..World::new()
     };
     let map = json!({ "x": vec!["{{payload.many}}"; 10] });
-    assert!(Filler::new(&many, Roots::STEP).object(map.as_object().expect("an object")).is_err());
+    assert!(
+        Filler::new(&many, Roots::STEP)
+            .object(map.as_object().expect("an object"))
+            .is_err()
+    );
 }
 
 #[test]

@@ -17,16 +17,22 @@ fn a_task_without_steps_is_one_step_under_its_type() {
     let expected = [
         "step:start text.chat null",
         "progress - {\"progress\":40,\"message\":\"half way\"}",
-        "step:complete text.chat {\"result\":{\"text\":\"Hi\"},\"duration\":250}",
+        "step:complete text.chat {\"text\":\"Hi\"} 250ms",
         "pipeline:complete - {\"totalDuration\":250,\"stepCount\":1}",
     ];
     assert_eq!(sim.told(), expected);
     let first = serde_json::to_value(&sim.ticks[0]).expect("JSON");
     let at = BEGIN.as_ms();
-    assert_eq!(first, json!({ "type": "step:start", "stepId": "text.chat", "stepTask": "text.chat", "timestamp": at }));
+    assert_eq!(
+        first,
+        json!({ "type": "step:start", "stepId": "text.chat", "stepTask": "text.chat", "timestamp": at })
+    );
     let last = serde_json::to_value(&sim.ticks[3]).expect("JSON");
     let data = json!({ "totalDuration": 250, "stepCount": 1 });
-    assert_eq!(last, json!({ "type": "pipeline:complete", "timestamp": at + 250, "data": data }));
+    assert_eq!(
+        last,
+        json!({ "type": "pipeline:complete", "timestamp": at + 250, "data": data })
+    );
 }
 
 #[test]
@@ -60,7 +66,7 @@ fn a_pipeline_tells_its_steps_and_how_far_it_is() {
     sim.wait(10).succeed("d", json!(2));
     let expected = [
         "step:start a null",
-        "step:complete a {\"result\":1,\"duration\":10}",
+        "step:complete a 1 10ms",
         "progress - {\"progress\":50}",
         "step:start b null",
         "step:complete c {\"skipped\":true,\"reason\":\"condition-false\",\"condition\":\"{{payload.no}}\"}",
@@ -68,7 +74,7 @@ fn a_pipeline_tells_its_steps_and_how_far_it_is() {
         "step:error b {\"error\":\"no luck\",\"optional\":true}",
         "progress - {\"progress\":75}",
         "step:start d null",
-        "step:complete d {\"result\":2,\"duration\":10}",
+        "step:complete d 2 10ms",
         "progress - {\"progress\":100}",
         "pipeline:complete - {\"totalDuration\":30,\"stepCount\":4}",
     ];
@@ -78,7 +84,10 @@ fn a_pipeline_tells_its_steps_and_how_far_it_is() {
 
 #[test]
 fn items_are_told_as_how_far_their_step_is() {
-    let mut sim = Sim::steps(json!([1, 2]), json!([{ "id": "each", "task": "t", "forEach": "{{payload}}", "timeout": 1 }]));
+    let mut sim = Sim::steps(
+        json!([1, 2]),
+        json!([{ "id": "each", "task": "t", "forEach": "{{payload}}", "timeout": 1 }]),
+    );
     sim.wait(5).succeed("each[1]", json!("b"));
     sim.wait(5).succeed("each[0]", json!("a"));
     let expected = [
@@ -86,7 +95,7 @@ fn items_are_told_as_how_far_their_step_is() {
         "step:progress each {\"done\":0,\"total\":2}",
         "step:progress each {\"done\":1,\"total\":2}",
         "step:progress each {\"done\":2,\"total\":2}",
-        "step:complete each {\"result\":[\"a\",\"b\"],\"duration\":10}",
+        "step:complete each [\"a\",\"b\"] 10ms",
         "progress - {\"progress\":100}",
         "pipeline:complete - {\"totalDuration\":10,\"stepCount\":1}",
     ];
@@ -95,13 +104,25 @@ fn items_are_told_as_how_far_their_step_is() {
 
 #[test]
 fn an_item_that_fails_fails_its_step_in_the_words_of_the_view() {
-    let mut sim = Sim::steps(json!([1]), json!([{ "id": "each", "task": "t", "forEach": "{{payload}}", "timeout": 1 }]));
+    let mut sim = Sim::steps(
+        json!([1]),
+        json!([{ "id": "each", "task": "t", "forEach": "{{payload}}", "timeout": 1 }]),
+    );
     sim.next_timer();
     let text = "\"each[0]\" timed out after 1000ms";
     let told = sim.told();
-    assert_eq!(told[told.len() - 2], format!("step:error each {}", json!({ "error": text })));
-    assert_eq!(told[told.len() - 1], format!("task:failed - {}", json!({ "error": text })));
-    let mut sim = Sim::steps(json!(1), json!([{ "id": "each", "task": "t", "forEach": "{{payload.x}}" }]));
+    assert_eq!(
+        told[told.len() - 2],
+        format!("step:error each {}", json!({ "error": text }))
+    );
+    assert_eq!(
+        told[told.len() - 1],
+        format!("task:failed - {}", json!({ "error": text }))
+    );
+    let mut sim = Sim::steps(
+        json!(1),
+        json!([{ "id": "each", "task": "t", "forEach": "{{payload.x}}" }]),
+    );
     let text = "forEach template \"{{payload.x}}\" did not resolve to array, got: undefined";
     assert_eq!(sim.told()[0], format!("step:error each {}", json!({ "error": text })));
     assert!(sim.finish(&[]).held.is_empty());
@@ -110,7 +131,10 @@ fn an_item_that_fails_fails_its_step_in_the_words_of_the_view() {
 #[test]
 fn of_thousands_of_items_some_hundreds_are_told() {
     let items: Vec<Value> = (0..5_000).map(Value::from).collect();
-    let mut sim = Sim::steps(json!(items), json!([{ "id": "each", "task": "t", "forEach": "{{payload}}" }]));
+    let mut sim = Sim::steps(
+        json!(items),
+        json!([{ "id": "each", "task": "t", "forEach": "{{payload}}" }]),
+    );
     sim.finish(&[]);
     let progress = sim.ticks.iter().filter(|tick| tick.kind == "step:progress").count();
     assert!((100..=201).contains(&progress), "{progress}");

@@ -13,7 +13,12 @@ pub(super) fn result(scene: &Scene<'_>) -> Value {
     let steps: Vec<Value> = (0..scene.steps.len())
         .map(|nth| seen(scene, nth).unwrap_or_default())
         .collect();
-    let by_id: Map<String, Value> = scene.steps.iter().map(|step| step.id.to_string()).zip(steps.iter().cloned()).collect();
+    let by_id: Map<String, Value> = scene
+        .steps
+        .iter()
+        .map(|step| step.id.to_string())
+        .zip(steps.iter().cloned())
+        .collect();
     let last = steps.last().cloned().unwrap_or_default();
     let groups = match &graph {
         Some(graph) if graph.mode == Mode::Graph => graph.parallel(),
@@ -33,7 +38,10 @@ pub(super) fn result(scene: &Scene<'_>) -> Value {
 
 /// How all steps stand.
 pub(super) fn statuses(scene: &Scene<'_>) -> Value {
-    let is_graph = scene.steps.iter().any(|step| step.is_named || !step.depends_on.is_empty());
+    let is_graph = scene
+        .steps
+        .iter()
+        .any(|step| step.is_named || !step.depends_on.is_empty());
     let mode = if is_graph { Mode::Graph } else { Mode::Sequence };
     let all = (0..scene.steps.len()).map(|nth| step::status(scene, nth, mode));
     Value::Array(all.collect())

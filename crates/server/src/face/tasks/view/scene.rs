@@ -26,7 +26,12 @@ impl<'s> Scene<'s> {
     pub fn of(state: &'s RunState) -> Self {
         let document = Document::of_context(&state.created.context);
         let steps = document.steps();
-        let is_doomed = state.plan.spec.steps.iter().any(|step| step.input.get(input::DEADLOCK).is_some());
+        let is_doomed = state
+            .plan
+            .spec
+            .steps
+            .iter()
+            .any(|step| step.input.get(input::DEADLOCK).is_some());
         let node = |step: &Step<'_>| state.plan.step_index(&step.id).filter(|_| !is_doomed);
         Self {
             nodes: steps.iter().map(node).collect(),
@@ -90,8 +95,14 @@ impl<'s> Scene<'s> {
             return Some(fault::no_list(template, self.type_of(template, nth)));
         }
         let item = node.fan.as_ref().and_then(|fan| {
-            let items = self.state.nodes.get(fan.first as usize..(fan.first + fan.count) as usize)?;
-            let failed = items.iter().enumerate().find(|(_, item)| item.status == StepStatus::Error);
+            let items = self
+                .state
+                .nodes
+                .get(fan.first as usize..(fan.first + fan.count) as usize)?;
+            let failed = items
+                .iter()
+                .enumerate()
+                .find(|(_, item)| item.status == StepStatus::Error);
             failed.and_then(|(index, item)| Some((index, item.failure.as_deref()?)))
         });
         Some(match item {
@@ -125,7 +136,10 @@ impl<'s> Scene<'s> {
             graph: graph.as_ref(),
             nth,
         };
-        match template::whole(text).and_then(|path| template::find(path, &sight)).as_deref() {
+        match template::whole(text)
+            .and_then(|path| template::find(path, &sight))
+            .as_deref()
+        {
             None => "undefined",
             Some(Value::Bool(_)) => "boolean",
             Some(Value::Number(_)) => "number",
@@ -161,7 +175,14 @@ impl Scope for Sight<'_, '_> {
 
 /// The step of the document that a step of the plan is about, or is a part of; `None` where there are no steps.
 pub(crate) fn step_of(state: &RunState, step: u32) -> Option<usize> {
-    let nth = state.plan.spec.steps.get(step as usize)?.input.get(input::STEP)?.as_u64()?;
+    let nth = state
+        .plan
+        .spec
+        .steps
+        .get(step as usize)?
+        .input
+        .get(input::STEP)?
+        .as_u64()?;
     usize::try_from(nth).ok()
 }
 
@@ -171,7 +192,10 @@ pub(crate) fn step_of(state: &RunState, step: u32) -> Option<usize> {
 pub(crate) fn began(state: &RunState, n: u32) -> Option<Time> {
     let n = split_of(state, n).unwrap_or(n);
     let node = state.nodes.get(n as usize)?;
-    let is_under_way = matches!(node.class(), Class::Claimed | Class::Fanning | Class::Timing | Class::Retrying);
+    let is_under_way = matches!(
+        node.class(),
+        Class::Claimed | Class::Fanning | Class::Timing | Class::Retrying
+    );
     let has_begun = node.status.is_settled() || is_under_way || node.tries > 0 || node.lost > 0;
     let last = match node.status {
         StepStatus::WaitingForRetry => node.timer,

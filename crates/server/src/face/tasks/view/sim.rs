@@ -1,5 +1,7 @@
 //! Runs tasks without a shell, for tests: time stands where the test puts it, and the test is the backend.
 
+#![allow(clippy::result_large_err, reason = "as in the room that it looks into")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -188,10 +190,10 @@ impl Sim {
             match resolve(work) {
                 Ok(resolved) => {
                     let output = results.get(key.as_str()).map(|value| (*value).clone());
-                    self.succeed(&key, output.unwrap_or(resolved.payload));
+                    self.succeed(&key, output.unwrap_or(resolved.payload))
                 }
-                Err(failure) => drop(self.fail(&key, failure)),
-            }
+                Err(failure) => self.fail(&key, failure),
+            };
         }
         self
     }
@@ -202,7 +204,15 @@ impl Sim {
 
     /// What is told, without the times.
     pub fn told(&self) -> Vec<String> {
-        let line = |tick: &Tick| format!("{} {} {}", tick.kind, tick.step_id.as_deref().unwrap_or("-"), tick.data);
+        let line = |tick: &Tick| {
+            let took = tick.duration.map(|ms| format!(" {ms}ms")).unwrap_or_default();
+            format!(
+                "{} {} {}{took}",
+                tick.kind,
+                tick.step_id.as_deref().unwrap_or("-"),
+                tick.data
+            )
+        };
         self.ticks.iter().map(line).collect()
     }
 }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::super::document::Step;
 use super::super::graph::Mode;
 use super::super::reply::iso;
-use super::scene::{Scene, began};
 use super::CANCELLED;
+use super::scene::{Scene, began};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,9 @@ impl Phase {
 
 /// Where the step at `nth` stands.
 pub(super) fn phase(scene: &Scene<'_>, nth: usize) -> Phase {
-    let Some(n) = scene.node(nth) else { return Phase::Pending };
+    let Some(n) = scene.node(nth) else {
+        return Phase::Pending;
+    };
     let node = &scene.state.nodes[n as usize];
     let has_begun = || began(scene.state, n).is_some();
     match node.status {
@@ -129,7 +131,10 @@ fn retry_attempt(scene: &Scene<'_>, step: &Step<'_>, node: &Node) -> Option<u32>
         Some(items) => items.iter().filter_map(attempt).max(),
         None => attempt(node),
     }?;
-    let asked_for = step.retry.or_else(|| scene.document.retry()).is_some_and(|retry| retry.attempts > 1);
+    let asked_for = step
+        .retry
+        .or_else(|| scene.document.retry())
+        .is_some_and(|retry| retry.attempts > 1);
     (asked_for || attempt > 1).then_some(attempt)
 }
 

@@ -1,3 +1,5 @@
+mod attempts;
+
 use quintet_core::command::Command;
 use quintet_core::outcome::Failure;
 
@@ -5,7 +7,12 @@ use super::sim::{BEGIN, Sim};
 use super::*;
 
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().expect("an object").keys().map(String::as_str).collect()
+    value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 fn cancel(sim: &mut Sim) {
@@ -14,11 +21,28 @@ fn cancel(sim: &mut Sim) {
 
 #[test]
 fn a_task_is_queued_then_running_then_completed() {
-    let mut sim = Sim::start(json!({ "type": "text.chat", "payload": { "prompt": "Hello!" }, "delay": 5_000, "queue": "gpu" }));
+    let mut sim =
+        Sim::start(json!({ "type": "text.chat", "payload": { "prompt": "Hello!" }, "delay": 5_000, "queue": "gpu" }));
     assert_eq!(status(&sim.state), Status::Queued);
     let waiting = sim.detail();
-    assert_eq!(keys(&waiting), ["taskId", "status", "result", "progress", "id", "type", "queue", "priority", "createdAt"]);
-    assert_eq!((&waiting["status"], &waiting["result"], &waiting["progress"]), (&json!("queued"), &Value::Null, &json!(0)));
+    assert_eq!(
+        keys(&waiting),
+        [
+            "taskId",
+            "status",
+            "result",
+            "progress",
+            "id",
+            "type",
+            "queue",
+            "priority",
+            "createdAt"
+        ]
+    );
+    assert_eq!(
+        (&waiting["status"], &waiting["result"], &waiting["progress"]),
+        (&json!("queued"), &Value::Null, &json!(0))
+    );
     sim.next_timer();
     assert_eq!(status(&sim.state), Status::Running);
     let token = sim.work("task").token;
@@ -31,11 +55,23 @@ fn a_task_is_queued_then_running_then_completed() {
     sim.wait(1_500).succeed("task", json!({ "text": "Hi" }));
     let done = item(&sim.state);
     let expected = [
-        "taskId", "status", "result", "progress", "type", "queue", "id", "createdAt", "startedAt", "completedAt",
+        "taskId",
+        "status",
+        "result",
+        "progress",
+        "type",
+        "queue",
+        "id",
+        "createdAt",
+        "startedAt",
+        "completedAt",
     ];
     assert_eq!(keys(&done), expected);
     assert_eq!(done["taskId"], sim.state.id.to_string());
-    assert_eq!((&done["status"], &done["result"], &done["progress"]), (&json!("completed"), &json!({ "text": "Hi" }), &json!(100)));
+    assert_eq!(
+        (&done["status"], &done["result"], &done["progress"]),
+        (&json!("completed"), &json!({ "text": "Hi" }), &json!(100))
+    );
     assert_eq!((&done["type"], &done["queue"]), (&json!("text.chat"), &json!("gpu")));
     assert_eq!(done["createdAt"], "2026-11-21T10:00:00.000Z");
     assert_eq!(done["startedAt"], "2026-11-21T10:00:05.000Z");
@@ -49,7 +85,10 @@ fn a_task_that_will_be_tried_again_is_queued_with_its_error() {
     sim.fail("task", Failure::new("x", "boom"));
     let between = sim.detail();
     assert_eq!(keys(&between)[..5], ["taskId", "status", "result", "error", "progress"]);
-    assert_eq!((&between["status"], &between["error"], &between["result"]), (&json!("queued"), &json!("boom"), &Value::Null));
+    assert_eq!(
+        (&between["status"], &between["error"], &between["result"]),
+        (&json!("queued"), &json!("boom"), &Value::Null)
+    );
     sim.next_timer();
     assert_eq!(sim.now, BEGIN.plus_ms(1_000));
     let again = sim.detail();
@@ -58,7 +97,10 @@ fn a_task_that_will_be_tried_again_is_queued_with_its_error() {
     sim.succeed("task", json!(null));
     let done = sim.detail();
     assert!(done.get("error").is_none(), "{done}");
-    assert_eq!((&done["status"], &done["totalDuration"]), (&json!("completed"), &json!(1_000)));
+    assert_eq!(
+        (&done["status"], &done["totalDuration"]),
+        (&json!("completed"), &json!(1_000))
+    );
 }
 
 #[test]
@@ -71,7 +113,10 @@ fn three_failures_are_the_end_and_their_error_is_the_last_one() {
         }
     }
     let failed = sim.detail();
-    assert_eq!((&failed["status"], &failed["error"], &failed["result"]), (&json!("failed"), &json!("three"), &Value::Null));
+    assert_eq!(
+        (&failed["status"], &failed["error"], &failed["result"]),
+        (&json!("failed"), &json!("three"), &Value::Null)
+    );
     assert_eq!(failed["totalDuration"], 2_300);
 }
 
@@ -80,7 +125,10 @@ fn what_was_called_off_has_failed() {
     let mut sim = Sim::start(json!({ "type": "t", "payload": 1 }));
     cancel(&mut sim);
     let called_off = sim.detail();
-    assert_eq!((&called_off["status"], &called_off["error"]), (&json!("failed"), &json!("cancelled")));
+    assert_eq!(
+        (&called_off["status"], &called_off["error"]),
+        (&json!("failed"), &json!("cancelled"))
+    );
     assert_eq!(error(&sim.state).as_deref(), Some("cancelled"));
 }
 
@@ -99,9 +147,16 @@ fn time_limits_are_told_by_type_step_or_item() {
     );
     sim.succeed("a[0]", json!(1)).next_timer();
     assert_eq!(sim.detail()["error"], "\"a[1]\" timed out after 300ms");
-    let mut sim = Sim::steps(json!([1, 2]), json!([{ "id": "a", "task": "t", "forEach": "{{payload}}", "retry": { "attempts": 1 } }]));
+    let mut sim = Sim::steps(
+        json!([1, 2]),
+        json!([{ "id": "a", "task": "t", "forEach": "{{payload}}", "retry": { "attempts": 1 } }]),
+    );
     sim.fail("a[1]", Failure::new("x", "boom")).succeed("a[0]", json!(1));
-    assert_eq!(sim.detail()["error"], "boom", "an item's error is its step's, word for word");
+    assert_eq!(
+        sim.detail()["error"],
+        "boom",
+        "an item's error is its step's, word for word"
+    );
 }
 
 #[test]
@@ -151,7 +206,10 @@ fn a_graph_that_has_ended_is_told_whole() {
     assert_eq!(sim.detail()["progress"], 50, "a, and c which need not run");
     sim.wait(5).fail("b", Failure::new("x", "first"));
     let between = sim.detail();
-    assert_eq!((&between["status"], &between["error"]), (&json!("queued"), &json!("first")));
+    assert_eq!(
+        (&between["status"], &between["error"]),
+        (&json!("queued"), &json!("first"))
+    );
     assert_eq!(between["stepStatus"][1]["status"], "running", "between its attempts");
     sim.next_timer();
     sim.wait(20).fail("b", Failure::new("x", "second"));
@@ -177,10 +235,26 @@ fn a_graph_that_has_ended_is_told_whole() {
     });
     let detail = sim.detail();
     assert_eq!(detail["result"], expected);
-    assert_eq!(keys(&detail["result"]), ["steps", "stepResults", "stepStatus", "finalResult", "totalDuration", "parallelGroups"]);
+    assert_eq!(
+        keys(&detail["result"]),
+        [
+            "steps",
+            "stepResults",
+            "stepStatus",
+            "finalResult",
+            "totalDuration",
+            "parallelGroups"
+        ]
+    );
     assert_eq!(detail["result"].to_string(), expected.to_string(), "also in this order");
-    assert_eq!((&detail["status"], &detail["progress"]), (&json!("completed"), &json!(100)));
-    assert_eq!((&detail["stepStatus"], &detail["stepResults"]), (&expected["stepStatus"], &expected["stepResults"]));
+    assert_eq!(
+        (&detail["status"], &detail["progress"]),
+        (&json!("completed"), &json!(100))
+    );
+    assert_eq!(
+        (&detail["stepStatus"], &detail["stepResults"]),
+        (&expected["stepStatus"], &expected["stepResults"])
+    );
     assert_eq!((&detail["steps"], &detail["totalDuration"]), (&diamond(), &json!(50)));
 }
 
@@ -196,9 +270,13 @@ fn a_sequence_has_no_groups_and_times_for_what_was_skipped() {
     sim.succeed("step_3", json!(0));
     let result = &sim.detail()["result"];
     assert_eq!(result["parallelGroups"], json!([]));
-    assert_eq!((&result["finalResult"], &result["stepResults"]["step_1"]), (&json!(0), &json!({ "skipped": true, "reason": "on-demand" })));
+    assert_eq!(
+        (&result["finalResult"], &result["stepResults"]["step_1"]),
+        (&json!(0), &json!({ "skipped": true, "reason": "on-demand" }))
+    );
     let at = "2026-11-21T10:00:00.007Z";
-    let expected = json!({ "id": "step_1", "task": "b", "status": "skipped", "startedAt": at, "completedAt": at, "duration": 0 });
+    let expected =
+        json!({ "id": "step_1", "task": "b", "status": "skipped", "startedAt": at, "completedAt": at, "duration": 0 });
     assert_eq!(result["stepStatus"][1], expected);
 }
 
@@ -221,9 +299,17 @@ fn of_a_pipeline_that_failed_the_results_that_there_are_stay_visible() {
     assert_eq!(sim.detail()["status"], "running", "what is under way may finish");
     sim.succeed("other", json!(2));
     let failed = sim.detail();
-    assert_eq!((&failed["status"], &failed["error"], &failed["result"]), (&json!("failed"), &json!("boom"), &Value::Null));
-    assert_eq!((&failed["progress"], &failed["stepResults"]), (&json!(50), &json!({ "a": 1, "other": 2 })));
-    let statuses: Vec<&str> = (0..4).filter_map(|n| failed["stepStatus"][n]["status"].as_str()).collect();
+    assert_eq!(
+        (&failed["status"], &failed["error"], &failed["result"]),
+        (&json!("failed"), &json!("boom"), &Value::Null)
+    );
+    assert_eq!(
+        (&failed["progress"], &failed["stepResults"]),
+        (&json!(50), &json!({ "a": 1, "other": 2 }))
+    );
+    let statuses: Vec<&str> = (0..4)
+        .filter_map(|n| failed["stepStatus"][n]["status"].as_str())
+        .collect();
     assert_eq!(statuses, ["completed", "failed", "pending", "completed"]);
 }
 
@@ -233,7 +319,9 @@ fn of_several_failures_the_one_of_the_lowest_level_is_told() {
         { "id": "deep", "task": "t", "dependsOn": ["x"] }, { "id": "x", "task": "t" }, { "id": "y", "task": "t" },
     ]);
     let mut sim = Sim::steps(json!({}), steps);
-    sim.succeed("x", json!(1)).break_down("deep", "deep down").break_down("y", "on top");
+    sim.succeed("x", json!(1))
+        .break_down("deep", "deep down")
+        .break_down("y", "on top");
     assert_eq!(sim.detail()["error"], "on top");
 }
 
@@ -242,7 +330,11 @@ fn steps_that_were_called_off_have_failed_and_others_are_pending() {
     let mut sim = Sim::steps(json!({}), json!([{ "task": "a" }, { "task": "b" }]));
     cancel(&mut sim);
     let detail = sim.detail();
-    let told = (&detail["stepStatus"][0]["status"], &detail["stepStatus"][0]["error"], &detail["stepStatus"][1]["status"]);
+    let told = (
+        &detail["stepStatus"][0]["status"],
+        &detail["stepStatus"][0]["error"],
+        &detail["stepStatus"][1]["status"],
+    );
     assert_eq!(told, (&json!("failed"), &json!("cancelled"), &json!("pending")));
 }
 
@@ -252,45 +344,13 @@ fn optional_loops_excuse_their_items_one_by_one() {
         json!([1, 2, 3]),
         json!([{ "id": "a", "task": "t", "forEach": "{{payload}}", "optional": true, "retry": { "attempts": 1 } }]),
     );
-    sim.succeed("a[0]", json!("x")).fail("a[1]", Failure::new("x", "boom")).succeed("a[2]", json!("z"));
+    sim.succeed("a[0]", json!("x"))
+        .fail("a[1]", Failure::new("x", "boom"))
+        .succeed("a[2]", json!("z"));
     let detail = sim.detail();
-    assert_eq!(detail["result"]["stepResults"]["a"], json!(["x", { "error": "boom", "skipped": true }, "z"]));
+    assert_eq!(
+        detail["result"]["stepResults"]["a"],
+        json!(["x", { "error": "boom", "skipped": true }, "z"])
+    );
     assert_eq!(detail["stepStatus"][0]["status"], "completed");
-}
-
-#[test]
-fn attempts_are_told_where_more_than_one_was_asked_for_or_needed() {
-    let attempt = |retry: Value, failures: usize| {
-        let mut sim = Sim::steps(json!([1]), json!([{ "id": "a", "task": "t", "retry": retry }, { "id": "b", "task": "t" }]));
-        for _ in 0..failures {
-            sim.fail("a", Failure::new("x", "no"));
-            sim.next_timer();
-        }
-        let under_way = sim.detail()["stepStatus"][0].get("retryAttempt").cloned();
-        sim.finish(&[]);
-        assert_eq!(sim.detail()["stepStatus"][0].get("retryAttempt").cloned(), under_way);
-        assert!(sim.detail()["stepStatus"][1].get("retryAttempt").is_none());
-        under_way
-    };
-    assert_eq!(attempt(json!(null), 0), None);
-    assert_eq!(attempt(json!({ "attempts": 1 }), 0), None);
-    assert_eq!(attempt(json!({ "attempts": 2 }), 0), Some(json!(1)));
-    assert_eq!(attempt(json!(null), 2), Some(json!(3)));
-    assert_eq!(attempt(json!({ "attempts": 5, "backoff": "exponential" }), 3), Some(json!(4)));
-}
-
-#[test]
-fn a_step_began_with_its_first_attempt_whatever_it_does_now() {
-    let mut sim = Sim::steps(json!({}), json!([{ "task": "first" }, { "task": "t", "retry": { "attempts": 4, "backoff": "exponential", "delay": 100 } }]));
-    sim.wait(1_000).succeed("step_0", json!(1));
-    let expected = "2026-11-21T10:00:01.000Z";
-    for _ in 0..3 {
-        assert_eq!(sim.detail()["stepStatus"][1]["startedAt"], expected);
-        sim.wait(30).fail("step_1", Failure::new("x", "no"));
-        assert_eq!(sim.detail()["stepStatus"][1]["startedAt"], expected, "while it waits");
-        sim.next_timer();
-    }
-    sim.wait(30).succeed("step_1", json!(1));
-    let step = &sim.detail()["stepStatus"][1];
-    assert_eq!((&step["startedAt"], &step["duration"]), (&json!(expected), &json!(4 * 30 + 700)));
 }

@@ -31,7 +31,9 @@ mod tests {
     fn a_link_decodes_to_the_text() {
         let text = "graph TD\n  a[data\\ndownload \u{1f3b5}]\n  a --> b?&/+\"";
         let link = to(text);
-        let packed = link.strip_prefix("https://mermaid.live/edit#pako:").expect("the editor");
+        let packed = link
+            .strip_prefix("https://mermaid.live/edit#pako:")
+            .expect("the editor");
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         assert!(packed.bytes().all(is_safe), "{packed}");
         let compressed = URL_SAFE_NO_PAD.decode(packed).expect("Base64");

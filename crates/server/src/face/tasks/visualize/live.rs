@@ -1,8 +1,9 @@
 //! A task as a picture: the plan that it became, told in the words of the document that was submitted, in the colours of
 //! its steps' states.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use quintet_core::plan::EdgeOn;
 use quintet_core::state::RunState;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,14 @@ impl Live {
         let words = Words::of(&state.context["task"], queue_of(state).unwrap_or_default());
         let id = state.id.to_string();
         let mut picture = Picture::of_state(&format!("{} · {id}", words.kind), state);
+        // This face knows one kind of arrow; others are how the parts of a step that is done in chunks share its failure.
+        picture.edges.iter_mut().for_each(|edge| edge.on = EdgeOn::Success);
+        let parts: HashSet<String> = picture.nodes.iter().map(|node| node.key.clone()).collect();
+        let is_merged = |node: &Node| parts.contains(&format!("{}{}", node.key, PARTS[0].0));
         let tasks = picture.nodes.iter_mut().map(|node| words.tell(node)).collect();
+        for node in picture.nodes.iter_mut().filter(|node| is_merged(node)) {
+            node.action.push_str(" · merge");
+        }
         Self { id, tasks, picture }
     }
 
@@ -149,11 +157,19 @@ mod tests {
         for (key, label, action, when) in [
             ("step_0", "step_0", "audio.fetch", None),
             ("b", "b", "audio.transcribe", Some("{{payload.flag}}")),
-            ("b:split", "b", "audio.transcribe · split into chunks", Some("{{payload.flag}}")),
+            (
+                "b:split",
+                "b",
+                "audio.transcribe · split into chunks",
+                Some("{{payload.flag}}"),
+            ),
             ("c", "c", "text.sum", Some("asked for")),
         ] {
             let (node, _) = told(&document, key);
-            assert_eq!((node.label.as_str(), node.action.as_str(), node.when.as_deref()), (label, action, when));
+            assert_eq!(
+                (node.label.as_str(), node.action.as_str(), node.when.as_deref()),
+                (label, action, when)
+            );
         }
         assert_eq!(told(&document, "b:chunks").1, "audio.transcribe");
     }

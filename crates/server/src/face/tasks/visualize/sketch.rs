@@ -123,7 +123,9 @@ impl<'a> Step<'a> {
         }
         let task = match step.get("task") {
             None | Some(Value::Null) => return Err(format!("{} is required", field("task"))),
-            Some(task) => task.as_str().ok_or_else(|| format!("{} must be a string", field("task")))?,
+            Some(task) => task
+                .as_str()
+                .ok_or_else(|| format!("{} must be a string", field("task")))?,
         };
         let name = match step.get("id") {
             None | Some(Value::Null) => None,
@@ -263,7 +265,13 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_refused_with_the_field_named() {
         let none = "No steps in task";
-        for body in [json!({}), json!(null), json!("x"), json!({ "steps": [] }), json!({ "steps": null })] {
+        for body in [
+            json!({}),
+            json!(null),
+            json!("x"),
+            json!({ "steps": [] }),
+            json!({ "steps": null }),
+        ] {
             assert_eq!(refusal(body), none);
         }
         for (steps, expected) in [

@@ -12,7 +12,6 @@ use quintet_engine::{Engine, EngineError};
 use quintet_executors::bullmq::{ACTION, QUEUE_PREFIX, Returns, Standing, Stored, Unavailable};
 use quintet_store::StepFilter;
 
-
 /// Attempts of one namespace's runs. Their plans must keep rows of their steps (`list_steps`).
 pub(super) struct Book {
     engine: Arc<Engine>,
