@@ -10,8 +10,8 @@
 //! circuit is probed in the background, because nothing else would close it again. Where nothing is to be done, nothing
 //! is asked.
 //!
-//! A backend that was never healthy since this set was made has no open circuit: a wrong URL must fail its tasks with a
-//! sentence, not hold them for ever.
+//! A backend that was never healthy ([`Backends::seen`], [`Backends::trust`]) has no open circuit: a wrong URL must fail its
+//! tasks with a sentence, not hold them for ever.
 
 mod breaker;
 mod choose;

@@ -1,5 +1,6 @@
 //! Workflows and runs as pictures, as a browser or a tool gets them.
 
+#[allow(unused_imports, reason = "what is drawn has no targets")]
 mod common;
 
 use common::{Reply, Server};

@@ -91,6 +91,15 @@ impl Breaker {
         self.since
     }
 
+    /// It was healthy at some time that this process has not seen.
+    pub fn trust(&mut self) {
+        self.has_been_healthy = true;
+    }
+
+    pub fn has_been_healthy(&self) -> bool {
+        self.has_been_healthy
+    }
+
     /// Whether a call may go out. Who gets [`Admission::Trial`] must tell how it ended.
     pub fn admit(&mut self, now: Time) -> Admission {
         match (self.circuit, self.trial_since) {

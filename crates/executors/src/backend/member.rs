@@ -296,9 +296,12 @@ impl Member {
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut State, Time)) {
         let (before, after, reason, probes) = {
             let mut state = self.state();
-            let before = state.breaker.circuit();
+            let (before, was_seen) = (state.breaker.circuit(), state.breaker.has_been_healthy());
             change(&mut state, self.clock.now());
             let after = state.breaker.circuit();
+            if state.breaker.has_been_healthy() != was_seen {
+                self.changes.send_modify(|count| *count += 1);
+            }
             let probes = after == Circuit::Open && !state.is_probing;
             state.is_probing |= probes;
             (before, after, state.last_error.clone().unwrap_or_default(), probes)
@@ -380,6 +383,21 @@ impl Member {
             in_flight: state.in_flight,
             calls: state.calls,
         }
+    }
+
+    /// Its base URL, if it has been healthy.
+    pub fn seen(&self) -> Option<&str> {
+        self.state().breaker.has_been_healthy().then_some(&*self.url)
+    }
+
+    /// It was healthy at some time that this process has not seen.
+    pub fn trust(&self) {
+        self.state().breaker.trust();
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn now(&self) -> Time {

@@ -72,7 +72,26 @@ impl Backends {
         self.find(name).is_some_and(|member| member.circuit() == Circuit::Open)
     }
 
-    /// Counts changes of circuits.
+    /// URLs, without a query, of those that have been healthy.
+    pub fn seen(&self) -> Vec<String> {
+        self.members
+            .iter()
+            .filter_map(|member| member.seen())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The backends at these URLs have been healthy before: while they are away, work waits for them.
+    pub fn trust<'u>(&self, urls: impl IntoIterator<Item = &'u str>) {
+        for url in urls {
+            self.members
+                .iter()
+                .filter(|member| member.url() == url)
+                .for_each(|member| member.trust());
+        }
+    }
+
+    /// Counts changes of circuits, and of which backends have been healthy.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

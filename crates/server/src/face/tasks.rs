@@ -8,6 +8,7 @@
 //! The face keeps which queues are served ([`state`]): all that are not paused, as far as backends answer. Whether and when
 //! something runs is the engine's business. [`ROUTES`] is the one list of what is served.
 
+mod acquainted;
 mod body;
 mod bullmq;
 mod cancel;

@@ -10,6 +10,7 @@ use quintet_executors::bullmq::Mode;
 use quintet_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use super::acquainted::Acquainted;
 use super::pauses::Pauses;
 use super::stream::Streams;
 use super::{bullmq, document, ids, plan};
@@ -31,6 +32,7 @@ pub struct Tasks {
     pub(super) plan_rules: plan::Rules,
     pub(super) pauses: Pauses,
     pub(super) streams: Streams,
+    acquainted: Acquainted,
     /// Queues that are shared with BullMQ.
     bridge: Option<Arc<bullmq::Bridge>>,
     engine: OnceLock<Weak<Engine>>,
@@ -44,6 +46,7 @@ impl Tasks {
         store: &Arc<dyn Store>,
     ) -> Result<Self, StoreError> {
         let namespace: Arc<str> = settings.namespace.as_str().into();
+        let acquainted = Acquainted::open(Arc::clone(store), Arc::clone(&namespace), &backends).await?;
         Ok(Self {
             queues: settings.queue_rules(),
             pauses: Pauses::open(Arc::clone(store), Arc::clone(&namespace)).await?,
@@ -52,6 +55,7 @@ impl Tasks {
             rules,
             plan_rules,
             streams: Streams::default(),
+            acquainted,
             engine: OnceLock::new(),
             namespace,
             settings,
@@ -165,7 +169,13 @@ impl Tasks {
         let refresh = engine.store().is_shared().then_some(REFRESH);
         loop {
             let is_new = tokio::select! {
-                changed = changes.changed() => changed.is_ok(),
+                changed = changes.changed() => {
+                    let kept = self.acquainted.keep(&self.backends, engine.clock().now()).await;
+                    if let Err(error) = kept {
+                        tracing::warn!(error = %error, "which backends have been healthy cannot be stored");
+                    }
+                    changed.is_ok()
+                }
                 () = tasks::pause(refresh) => self.pauses.refresh().await.unwrap_or_else(|error| {
                     tracing::warn!(error = %error, "which queues are paused cannot be read");
                     false

@@ -337,7 +337,7 @@ fn check_28_maintenance_outlives_the_server() {
 #[test]
 fn a_task_that_is_scheduled_for_later_is_not_handed_out_before() {
     let house = House::start();
-    let mut worker = house.worker("jobs", &json!({ "job": { "does": [{ "output": 1 }] } }));
+    let worker = house.worker("jobs", &json!({ "job": { "does": [{ "output": 1 }] } }));
     let stamp = |object: &Value, field: &str| text(object, field).parse::<jiff::Timestamp>().expect("a time");
     let at = stamp(&house.read("/health"), "timestamp") + jiff::SignedDuration::from_millis(1_500);
     let body = json!({ "taskId": "job", "input": {}, "scheduledFor": at.to_string() });
@@ -350,7 +350,7 @@ fn a_task_that_is_scheduled_for_later_is_not_handed_out_before() {
     let refused = house.post("/api/queue/task", &body);
     assert_eq!(refused.status, 400);
     assert_eq!(
-        refused.json().expect("JSON")["details"]["scheduledFor"]["_errors"][0],
+        refused.json()["details"]["scheduledFor"]["_errors"][0],
         "Invalid datetime"
     );
 }

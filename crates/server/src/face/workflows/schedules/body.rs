@@ -279,15 +279,15 @@ mod tests {
             .expect("read")
             .spec;
         let read = |value: Value| Patch::read(value.as_object().expect("object"));
-        let patch = read(json!({ "cron": "5 * * * *", "missed": "all" }))
-            .ok()
-            .expect("read");
+        let patch = read(json!({ "cron": "5 * * * *", "missed": "all" })).unwrap_or_else(|_| panic!("read"));
         patch.apply(&mut spec);
         assert_eq!(
             (spec.cron.as_str(), spec.missed, spec.note.as_deref()),
             ("5 * * * *", Missed::All, Some("n"))
         );
-        read(json!({ "note": null })).ok().expect("read").apply(&mut spec);
+        read(json!({ "note": null }))
+            .unwrap_or_else(|_| panic!("read"))
+            .apply(&mut spec);
         assert_eq!(spec.note, None);
         for refused in ["id", "paused"] {
             assert!(read(json!({ refused: null })).is_err(), "{refused}");
