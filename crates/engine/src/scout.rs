@@ -273,18 +273,18 @@ impl Scout {
     async fn due_timers(&self) -> Result<usize, StoreError> {
         let now = self.shared.clock.now();
         let wanted = &self.shared.wanted;
-        let asked = wanted.next_wake.load(Ordering::Acquire);
-        if asked > now.0 {
+        if wanted.next_wake.load(Ordering::Acquire) > now.0 {
             return Ok(0);
         }
+        // Before the question: a timer that is stored from now on, however far off, must be told of, and would not be if
+        // the time of this look still stood here.
+        wanted.next_wake.store(NEVER, Ordering::Release);
         let due = self.shared.store.due(self.claim(now), PAGE).await?;
-        if due.is_empty() {
-            let next = self.next_wake(now).await?;
-            // Unless somebody asked for an earlier look in the meantime.
-            let _ = wanted
-                .next_wake
-                .compare_exchange(asked, next, Ordering::AcqRel, Ordering::Acquire);
-        }
+        let next = match due.is_empty() {
+            true => self.next_wake(now).await?,
+            false => now.0,
+        };
+        wanted.next_wake.fetch_min(next, Ordering::AcqRel);
         let found = due.len();
         for DueRun { namespace, id } in due {
             let ticket = self.ticket().await;

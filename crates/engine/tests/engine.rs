@@ -104,6 +104,28 @@ async fn a_retry_waits_for_its_time_and_then_succeeds() {
     assert_eq!((state.status, state.nodes[0].attempt), (RunStatus::Complete, 3));
 }
 
+/// A timer that is stored between a look at the clock's affairs and its end must not be forgotten.
+#[tokio::test]
+async fn a_timer_that_is_set_while_the_next_one_is_looked_up_fires() {
+    let store = Faulty::new(memory());
+    store.holds_wake.store(true, Ordering::SeqCst);
+    let rig = rig(store.clone(), 1).await;
+    store.wake_asked.acquire().await.unwrap().forget();
+    // The answer, that there is none, is under way.
+    rig.gate.add_permits(10);
+    let mut slow = step("a", "slow", json!({ "failures": 1 }));
+    slow.retry = RetryPolicy {
+        max_attempts: 2,
+        delay_ms: 200,
+        ..RetryPolicy::default()
+    };
+    let run = start(&rig.engine, begin(vec![slow])).await;
+    until(&rig.engine, run, |state| state.status == RunStatus::WaitingForRetry).await;
+    store.holds_wake.store(false, Ordering::SeqCst);
+    store.wake_answer.add_permits(1);
+    assert_eq!(ended(&rig.engine, run).await.status, RunStatus::Complete);
+}
+
 #[tokio::test]
 async fn a_failed_commit_tells_the_caller_and_starts_nothing() {
     let store = Faulty::new(memory());

@@ -167,6 +167,31 @@ fn a_backend_that_is_away_for_a_while_under_load_costs_no_task() {
 }
 
 #[test]
+fn a_server_that_starts_while_its_backend_is_away_waits_for_it() {
+    let rules = json!({ "probe_min_ms": 100, "probe_max_ms": 400, "health_ttl_ms": 100 });
+    let mut house = Site::default().tasks(json!({ "backend_rules": rules })).open();
+    // That the backend has been healthy is known before the second one ends.
+    for _ in 0..2 {
+        let id = house.submit_plain("job");
+        house.completed(&id);
+    }
+    house.modal.stop();
+    house.kill();
+    house.open();
+    let id = house.submit(&json!({ "type": "job", "payload": { "n": 7 } }));
+    when(
+        "the circuit opens",
+        || circuit(&house, "modal"),
+        |seen| seen["circuit"] == "open",
+    );
+    // Three attempts a second apart would be over by then.
+    seconds_pass(&house, 4.0);
+    assert_eq!(house.task(&id)["status"], "queued");
+    house.modal.start_again().expect("the port is free");
+    assert_eq!(house.completed(&id)["result"], json!({ "n": 7 }));
+}
+
+#[test]
 fn a_webhook_whose_receiver_is_away_arrives_when_it_is_back() {
     let mut house = House::start();
     let receiver = Fake::start().expect("receiver");

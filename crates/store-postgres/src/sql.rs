@@ -269,6 +269,8 @@ mod tests {
         // There are as many rows as nodes.
         "nodes/list",
         "nodes/beat",
+        // Once for each node that goes; messages that are not delivered are few.
+        "nodes/forget",
         // Retention reads in the order of the ids, up to a limit.
         "runs/ended",
         // Figures for operators.

@@ -263,6 +263,7 @@ macro_rules! conformance_shared {
                 a_taken_timer_is_not_shown_to_others_until_the_run_moves,
                 a_taken_message_is_not_shown_to_others_until_it_failed,
                 a_message_that_was_not_asked_for_is_not_taken,
+                what_a_forgotten_node_was_delivering_is_free_at_once,
                 of_many_claimers_each_step_goes_to_one,
                 a_node_that_beats_is_listed_as_it_is,
                 a_lease_that_runs_is_not_taken_over,

@@ -86,6 +86,10 @@ struct Run {
 struct Taken(Option<(u64, Time)>);
 
 impl Taken {
+    fn is_of(&self, owner: u64) -> bool {
+        self.0.is_some_and(|(by, _)| by == owner)
+    }
+
     fn by(claim: Claim) -> Self {
         Self(Some((claim.owner, claim.until)))
     }

@@ -36,6 +36,10 @@ pub struct Faulty {
     pub holds_queue: AtomicBool,
     pub queue_asked: Semaphore,
     pub queue_answer: Semaphore,
+    /// Answers about the next timer are held back until there is a permit for each.
+    pub holds_wake: AtomicBool,
+    pub wake_asked: Semaphore,
+    pub wake_answer: Semaphore,
     /// Questions that got nowhere because it was cut.
     pub turned_away: AtomicUsize,
     /// Questions for messages that are due.
@@ -55,6 +59,9 @@ impl Faulty {
             holds_queue: AtomicBool::new(false),
             queue_asked: Semaphore::new(0),
             queue_answer: Semaphore::new(0),
+            holds_wake: AtomicBool::new(false),
+            wake_asked: Semaphore::new(0),
+            wake_answer: Semaphore::new(0),
             turned_away: AtomicUsize::new(0),
             outbox_asks: AtomicUsize::new(0),
         })
@@ -129,7 +136,12 @@ impl Store for Faulty {
         self.inner.due(claim, limit).await
     }
     async fn next_wake(&self) -> Result<Option<Time>, StoreError> {
-        self.inner.next_wake().await
+        let found = self.inner.next_wake().await;
+        if self.holds_wake.load(Ordering::SeqCst) {
+            self.wake_asked.add_permits(1);
+            self.wake_answer.acquire().await.expect("open").forget();
+        }
+        found
     }
     async fn reschedule(&self, wakes: &[(RunId, u64, Option<Time>)]) -> Result<(), StoreError> {
         self.through()?;

@@ -90,8 +90,9 @@ section! {
         /// The same for the channel `discord`. Default: none. `DISCORD_WEBHOOK_URL` sets it too.
         pub discord_webhook_url: Option<Secret> = None,
         /// Server that sends the mail of `notify` effects with the channel `email`: `smtp://USER:PASSWORD@HOST:PORT`, or
-        /// `smtps://` for one that speaks TLS from the beginning; it may be `env:NAME` or `file:PATH`. Default: none, which
-        /// only logs them.
+        /// `smtps://` for one that speaks TLS from the beginning; it may be `env:NAME` or `file:PATH`. With a password
+        /// STARTTLS is required, and else used where it is offered; `?tls=none`, `?tls=required` and
+        /// `?tls=opportunistic` say otherwise. Default: none, which only logs them.
         pub smtp_url: Option<Secret> = None,
         /// Whom that mail comes from, such as `quintet@example.com`. Default: none; it must be set where `smtp_url` is.
         pub mail_from: Option<String> = None,

@@ -104,6 +104,20 @@ pub async fn a_taken_message_is_not_shown_to_others_until_it_failed(store: AnySt
     assert_eq!(due(2, 151).await, ["2"]);
 }
 
+pub async fn what_a_forgotten_node_was_delivering_is_free_at_once(store: AnyStore) {
+    let _ = commit_at(&store, 10, vec![message("h", "k", "1")]).await;
+    let _ = message_id_of(&store, 1, 20, "1").await;
+    let due = async |owner| {
+        let claim = claim_of(owner, 30, 130);
+        store.outbox_due(claim, OutboxAsk::up_to(10)).await.unwrap().len()
+    };
+    assert_eq!(due(2).await, 0);
+    store.forget_node(3).await.unwrap();
+    assert_eq!(due(2).await, 0, "another one has gone");
+    store.forget_node(1).await.unwrap();
+    assert_eq!(due(2).await, 1);
+}
+
 pub async fn a_message_that_was_not_asked_for_is_not_taken(store: AnyStore) {
     let _ = commit_at(&store, 10, vec![message("g", "k", "1"), message("h", "k", "2")]).await;
     let left_out: [Arc<str>; 1] = ["g".into()];

@@ -78,5 +78,8 @@ impl State {
     pub(super) fn forget_node(&mut self, owner: u64) {
         self.nodes.remove(&owner);
         self.notices.retain(|notice| notice.owner != owner);
+        // Whoever is gone delivers nothing any more.
+        let taken = self.outbox.values_mut().filter(|message| message.taken.is_of(owner));
+        taken.for_each(|message| message.taken = Taken::default());
     }
 }

@@ -23,6 +23,7 @@ use futures_util::future::select_all;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use quintet_core::state::RunState;
+use quintet_core::time::Time;
 use quintet_engine::tasks;
 use quintet_store::StoreError;
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap, uri:
     for (id, position) in wanted.iter().zip(&positions) {
         let state = ids::find(&app, id, &uri).await?;
         if !is_back {
-            first.push_str(&format!("data: {}\n\n", connected(&state)));
+            first.push_str(&format!("data: {}\n\n", connected(&state, app.engine.clock().now())));
         }
         followers.push(Follower::new(Arc::clone(&app.engine), &state, *position));
     }
@@ -101,12 +102,13 @@ pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap, uri:
 }
 
 /// Where a task stands when somebody begins to watch it.
-fn connected(state: &RunState) -> Value {
+fn connected(state: &RunState, now: Time) -> Value {
     json!({
         "type": "connected",
         "taskId": state.id.to_string(),
         "status": view::status(state).as_str(),
         "progress": view::progress(state),
+        "timestamp": now.as_ms(),
     })
 }
 
