@@ -9,6 +9,9 @@ use quintet_executors::media::{Parts, Script, Whole};
 use super::document;
 use super::order::{self, Resolved};
 
+/// How long after a step's limit its call ends by itself.
+const LATER: Duration = Duration::from_secs(5);
+
 /// Tells backends and what cuts media up.
 pub(super) struct Desk;
 
@@ -16,8 +19,8 @@ impl backend::Desk for Desk {
     fn order(&self, work: &Work) -> Result<backend::Order, Failure> {
         let resolved = order::resolve(work)?;
         Ok(backend::Order {
-            // The step's own limit is the engine's affair: it ends the call.
-            timeout: resolved.resources.timeout_ms.map(Duration::from_millis),
+            // A step's limit goes before the backend's own; it is the engine that ends the call, in the step's words.
+            timeout: resolved.resources.timeout_ms.map(|ms| Duration::from_millis(ms) + LATER),
             resources: resources(&resolved.resources),
             task_type: resolved.task_type,
             payload: resolved.payload,
