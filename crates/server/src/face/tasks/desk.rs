@@ -20,7 +20,10 @@ impl backend::Desk for Desk {
         let resolved = order::resolve(work)?;
         Ok(backend::Order {
             // A step's limit goes before the backend's own; it is the engine that ends the call, in the step's words.
-            timeout: resolved.resources.timeout_ms.map(|ms| Duration::from_millis(ms) + LATER),
+            timeout: resolved
+                .resources
+                .timeout_ms
+                .map(|ms| Duration::from_millis(ms) + LATER),
             resources: resources(&resolved.resources),
             task_type: resolved.task_type,
             payload: resolved.payload,
