@@ -32,7 +32,7 @@ pub struct Faulty {
     pub cut: AtomicBool,
     /// Hints get lost.
     pub is_deaf: AtomicBool,
-    /// Answers about the queue of `slow` are held back until there is a permit for each.
+    /// Answers about the queues `slow` and `cpu` are held back until there is a permit for each.
     pub holds_queue: AtomicBool,
     pub queue_asked: Semaphore,
     pub queue_answer: Semaphore,
@@ -154,7 +154,7 @@ impl Store for Faulty {
     async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
         self.through()?;
         let found = self.inner.queued(asks, claim, limit).await;
-        if self.holds_queue.load(Ordering::SeqCst) && asks.iter().any(|ask| &*ask.queue == "slow") {
+        if self.holds_queue.load(Ordering::SeqCst) && asks.iter().any(|ask| matches!(&*ask.queue, "slow" | "cpu")) {
             self.queue_asked.add_permits(1);
             self.queue_answer.acquire().await.expect("open").forget();
         }
