@@ -88,6 +88,17 @@ pub enum Obstacle {
     Shut,
 }
 
+/// How an action's queues stand at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Room {
+    /// What may be taken out of them.
+    pub asks: Vec<Asks>,
+    /// Something that waits may not even be asked for.
+    pub is_full_somewhere: bool,
+    /// Places that were given back so far.
+    pub ended: u64,
+}
+
 /// What may be taken out of some queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asks {
@@ -143,6 +154,49 @@ impl Queue {
 impl State {
     fn room(&self) -> u32 {
         self.max.map_or(u32::MAX, |max| max.saturating_sub(self.running))
+    }
+
+    /// What may be taken out of the queues now. Queues of one group are asked for by themselves, so that no more is
+    /// taken out than the group has room for.
+    fn asks(&self) -> Vec<Asks> {
+        let budget = match self.gate {
+            Gate::Open => usize::MAX,
+            Gate::Shut => self.budget,
+        };
+        let all = budget.min(self.room() as usize);
+        let mut single = Asks { each: Vec::new(), all };
+        let mut asks = Vec::new();
+        for group in self.groups.values().filter(|group| group.room() > 0) {
+            let limit = group.room() as usize;
+            let open = group.queues.iter().filter(|name| self.queues[*name].is_open());
+            let each: Vec<QueueAsk> = open
+                .map(|name| QueueAsk {
+                    queue: Arc::clone(name),
+                    limit,
+                })
+                .collect();
+            match each.len() {
+                0 => {}
+                1 => single.each.extend(each),
+                _ => asks.push(Asks {
+                    each,
+                    all: all.min(limit),
+                }),
+            }
+        }
+        if !single.each.is_empty() {
+            asks.push(single);
+        }
+        asks.retain(|asks| asks.all > 0);
+        asks
+    }
+
+    fn is_full_somewhere(&self) -> bool {
+        let is_closed = |queue: &Queue| queue.served.is_some() && !queue.is_open();
+        self.room() == 0
+            || self.gate == Gate::Shut
+            || self.groups.values().any(|group| group.room() == 0)
+            || self.queues.values().any(is_closed)
     }
 
     fn has_limits(&self) -> bool {
@@ -339,50 +393,20 @@ impl Flow {
         &self.action
     }
 
-    /// Whether something that waits may not even be asked for.
-    pub(crate) fn is_full_somewhere(&self) -> bool {
+    /// What may be taken out of the queues now, and what is left out: of one moment, because a place that is given back
+    /// between two looks would be in neither.
+    pub(crate) fn room(&self) -> Room {
         let state = self.state();
-        let is_closed = |queue: &Queue| queue.served.is_some() && !queue.is_open();
-        state.room() == 0
-            || state.gate == Gate::Shut
-            || state.groups.values().any(|group| group.room() == 0)
-            || state.queues.values().any(is_closed)
+        Room {
+            asks: state.asks(),
+            is_full_somewhere: state.is_full_somewhere(),
+            ended: state.ended,
+        }
     }
 
-    /// What may be taken out of the queues now. Queues of one group are asked for by themselves, so that no more is
-    /// taken out than the group has room for.
-    pub(crate) fn asks(&self) -> Vec<Asks> {
-        let state = self.state();
-        let budget = match state.gate {
-            Gate::Open => usize::MAX,
-            Gate::Shut => state.budget,
-        };
-        let all = budget.min(state.room() as usize);
-        let mut single = Asks { each: Vec::new(), all };
-        let mut asks = Vec::new();
-        for group in state.groups.values().filter(|group| group.room() > 0) {
-            let limit = group.room() as usize;
-            let open = group.queues.iter().filter(|name| state.queues[*name].is_open());
-            let each: Vec<QueueAsk> = open
-                .map(|name| QueueAsk {
-                    queue: Arc::clone(name),
-                    limit,
-                })
-                .collect();
-            match each.len() {
-                0 => {}
-                1 => single.each.extend(each),
-                _ => asks.push(Asks {
-                    each,
-                    all: all.min(limit),
-                }),
-            }
-        }
-        if !single.each.is_empty() {
-            asks.push(single);
-        }
-        asks.retain(|asks| asks.all > 0);
-        asks
+    /// Whether something that waits may not even be asked for.
+    pub(crate) fn is_full_somewhere(&self) -> bool {
+        self.state().is_full_somewhere()
     }
 
     /// What must hold after a commit that starts a step of this queue.
@@ -422,7 +446,7 @@ mod tests {
     }
 
     fn room(flow: &Flow) -> usize {
-        flow.asks().iter().map(|asks| asks.all).sum()
+        flow.room().asks.iter().map(|asks| asks.all).sum()
     }
 
     #[test]
@@ -433,7 +457,7 @@ mod tests {
             ..Served::new(name, Some(2))
         };
         flow.serve([of_group("gpu"), of_group("gpu@ray"), Served::new("cpu", Some(1))]);
-        let asks = flow.asks();
+        let asks = flow.room().asks;
         assert_eq!(asks.iter().map(|asks| asks.each.len()).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(asks[0].all, 2);
         assert_eq!(
@@ -446,7 +470,7 @@ mod tests {
             [true, true, false, true]
         );
         assert_eq!(flow.obstacle("gpu@ray"), Some(Obstacle::QueueFull { max: 2 }));
-        assert_eq!(flow.asks(), []);
+        assert_eq!(flow.room().asks, []);
         flow.give_back("gpu@ray");
         assert_eq!((flow.take("gpu"), flow.running("gpu")), (true, 2));
         assert_eq!(
@@ -454,6 +478,25 @@ mod tests {
             [],
             "a limit of one node is no affair of the store's"
         );
+    }
+
+    #[test]
+    fn a_place_that_comes_back_during_a_look_is_in_it_or_comes_after_it() {
+        let flow = Flow::new("backend", Reach::Node);
+        flow.serve([Served::new("a", Some(1))]);
+        std::thread::scope(|scope| {
+            let coming_and_going = scope.spawn(|| {
+                for _ in 0..100_000 {
+                    assert!(flow.take("a"));
+                    flow.give_back("a");
+                }
+            });
+            while !coming_and_going.is_finished() {
+                let room = flow.room();
+                assert_ne!(room.asks.is_empty(), !room.is_full_somewhere, "{room:?}");
+            }
+        });
+        assert_eq!(flow.room().ended, 100_000);
     }
 
     #[test]
@@ -467,7 +510,7 @@ mod tests {
         assert!(!flow.take("a") && !flow.take_at_once("a", false) && flow.take("b"));
         let reason = "modal is away".into();
         assert_eq!(flow.obstacle("a"), Some(Obstacle::Closed { reason }));
-        assert_eq!(flow.asks()[0].each.len(), 1);
+        assert_eq!(flow.room().asks[0].each.len(), 1);
         assert!(flow.is_full_somewhere());
     }
 
@@ -526,7 +569,7 @@ mod tests {
         assert!(flow.take("a"));
         flow.serve([Served::new("b", None)]);
         assert!(!flow.take("a"));
-        let asks = flow.asks();
+        let asks = flow.room().asks;
         assert_eq!((asks[0].each.len(), asks[0].all), (1, 1));
         flow.give_back("a");
         assert_eq!(room(&flow), 2);

@@ -9,7 +9,7 @@ use quintet_core::plan::StepSpec;
 use quintet_store::QueueAsk;
 
 use crate::executor::{Executor, Mode};
-use crate::flow::{Asks, Flow, Reach};
+use crate::flow::{Asks, Flow, Reach, Room};
 
 /// All executors of this node.
 pub struct Registry {
@@ -119,14 +119,18 @@ impl Registry {
 // afterwards: one of them must see the other, so all of this is in one order.
 impl Lane {
     /// What may be taken out of the store's queues.
-    pub fn asks(&self) -> Vec<Asks> {
-        match &self.flow {
-            Some(flow) => flow.asks(),
-            None => vec![Asks {
-                each: self.asks.clone(),
-                all: usize::MAX,
-            }],
-        }
+    pub fn room(&self) -> Room {
+        let everything = || Asks {
+            each: self.asks.clone(),
+            all: usize::MAX,
+        };
+        self.flow.as_ref().map_or_else(
+            || Room {
+                asks: vec![everything()],
+                ..Room::default()
+            },
+            Flow::room,
+        )
     }
 
     /// Counts the steps that have given their places in its queues back.

@@ -17,7 +17,7 @@ use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Shared;
-use crate::flow::{Asks, Flow};
+use crate::flow::Asks;
 use crate::registry::{Lane, Slot};
 use crate::request::Request;
 use crate::shards::Shards;
@@ -328,21 +328,19 @@ impl Scout {
         // Before the question, and before it is made: whoever puts a step into the queue, or ends one, from now on says
         // so.
         lane.set_waiting(false);
-        let ended = lane.ended();
-        let asks = lane.asks();
-        if lane.flow.as_ref().is_some_and(Flow::is_full_somewhere) {
-            // What is full is not asked for, and may hold something; its room may have come back by now.
+        let room = lane.room();
+        if room.is_full_somewhere {
+            // What is full is not asked for, and may hold something.
             lane.set_waiting(true);
-            if lane.ended() != ended {
-                shared.wanted.poke();
-            }
         }
         let mut found = 0;
-        for asks in &asks {
+        for asks in &room.asks {
             found += self.take_out(lane, asks, now).await?;
         }
-        // A step that came while its slots were reserved found none free and could not wake anybody.
-        if lane.is_waiting() && lane.free() > 0 && lane.flow.is_none() {
+        // A step that came while its slots were reserved found none free and could not wake anybody; nor could one that
+        // ended before this look knew that something is left.
+        let has_room = !room.is_full_somewhere || lane.ended() != room.ended;
+        if lane.is_waiting() && lane.free() > 0 && has_room {
             shared.wanted.poke();
         }
         Ok(found)
