@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::node::{Identity, Node, NodeConfig};
 use crate::plans::Plans;
 use crate::pump::Pump;
+use crate::quota::{Admitted, Quota};
 use crate::registry::{Registry, Slots};
 use crate::request::{Applied, Idempotency, Request, StartRun, Started};
 use crate::scout::{Recovery, Scout, Wanted};
@@ -75,6 +76,8 @@ pub struct EngineParts {
     pub ids: Box<dyn IdSource>,
     /// What to tell the outside, and how; `None` tells nothing.
     pub hooks: Option<(Arc<dyn HookSource>, Arc<dyn Delivery>)>,
+    /// How much each namespace may use; `None` is as much as there is.
+    pub quota: Option<Arc<dyn Quota>>,
     /// Sizes and times.
     pub config: EngineConfig,
 }
@@ -92,6 +95,8 @@ pub(crate) struct Shared {
     pub outbox_filled: Notify,
     pub metrics: Metrics,
     pub config: EngineConfig,
+    /// How much each namespace may use.
+    pub quota: Option<Arc<dyn Quota>>,
     /// This process, among all that ever worked on the store.
     pub identity: Identity,
     /// What is to be looked for in the store.
@@ -267,6 +272,7 @@ impl Engine {
         idempotency: Option<Idempotency>,
         watch: bool,
     ) -> Result<Started, EngineError> {
+        let admitted = self.admit(&starts)?;
         let (reply, answer) = oneshot::channel();
         let first = starts.iter().find_map(|start| start.id);
         let start = Request::Start {
@@ -277,7 +283,21 @@ impl Engine {
         };
         let shard = first.map_or_else(|| self.shards.next(), |id| self.shards.of(id));
         self.submit(shard, start).await?;
-        answer.await.map_err(|_| EngineError::ShuttingDown)?
+        let started = answer.await.map_err(|_| EngineError::ShuttingDown)??;
+        if !started.replayed {
+            admitted.keep();
+        }
+        Ok(started)
+    }
+
+    /// Counts runs that are to be started against the limits of their namespaces.
+    fn admit(&self, starts: &[StartRun]) -> Result<Admitted, EngineError> {
+        let mut admitted = Admitted::of(self.shared.quota.as_ref());
+        let now = self.shared.clock.now();
+        for group in starts.chunk_by(|a, b| a.namespace == b.namespace) {
+            admitted.add(&group[0].namespace, group.len(), now)?;
+        }
+        Ok(admitted)
     }
 
     /// Ids for runs that are to be started together: for those who must know them before.
@@ -454,6 +474,7 @@ fn share(parts: EngineParts) -> Parts {
         clock,
         ids,
         hooks,
+        quota,
         config,
     } = parts;
     let (hooks, delivery) = match hooks {
@@ -481,6 +502,7 @@ fn share(parts: EngineParts) -> Parts {
         living: Mutex::new(Arc::from([])),
         stop: CancellationToken::new(),
         fatal: watch::channel(None).0,
+        quota,
         config,
     });
     (ids, delivery, shared)

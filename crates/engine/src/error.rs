@@ -4,6 +4,8 @@ use quintet_core::command::Rejected;
 use quintet_core::id::RunId;
 use quintet_store::StoreError;
 
+use crate::quota::QuotaExceeded;
+
 /// A request that was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
@@ -22,6 +24,9 @@ pub enum EngineError {
     /// The engine has more to do than it can take; try again after a while.
     #[error("the engine is overloaded")]
     Overloaded,
+    /// The namespace has used up what it may.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// The engine is stopping.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -39,7 +44,10 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the same request can succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unknown(_) | Self::Overloaded)
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Unknown(_) | Self::Overloaded | Self::Quota(_)
+        )
     }
 }
 

@@ -59,6 +59,7 @@ impl Desk {
             clock: Arc::new(SystemClock),
             ids: Box::new(TimeOrderedIds::new(SystemClock)),
             hooks: None,
+            quota: None,
             config: EngineConfig {
                 drain_ms: 200,
                 node: NodeConfig {

@@ -78,6 +78,7 @@ impl Desk {
             clock: Arc::new(SystemClock),
             ids: Box::new(TimeOrderedIds::new(SystemClock)),
             hooks: None,
+            quota: None,
             config: EngineConfig {
                 drain_ms: 50,
                 ..EngineConfig::default()

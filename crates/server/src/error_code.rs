@@ -71,6 +71,8 @@ pub enum ErrorCode {
     IdempotencyMismatch,
     /// The caller sends more than it may.
     RateLimited,
+    /// The namespace has used up what it may.
+    QuotaExceeded,
     /// The server has more to do than it can take.
     Overloaded,
     /// The server is stopping.
@@ -86,7 +88,7 @@ pub enum ErrorCode {
 use ErrorCode as E;
 
 /// All codes, in the order of their declaration.
-pub const ALL: [ErrorCode; 36] = [
+pub const ALL: [ErrorCode; 37] = [
     E::BadJson,
     E::InvalidParameter,
     E::InvalidField,
@@ -118,6 +120,7 @@ pub const ALL: [ErrorCode; 36] = [
     E::WorkflowChanged,
     E::IdempotencyMismatch,
     E::RateLimited,
+    E::QuotaExceeded,
     E::Overloaded,
     E::ShuttingDown,
     E::StoreUnavailable,
@@ -160,6 +163,7 @@ impl ErrorCode {
             Self::WorkflowChanged => "workflow_changed",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
@@ -197,7 +201,7 @@ impl ErrorCode {
             | E::AttemptRecorded
             | E::WorkflowChanged
             | E::HistoryFull => StatusCode::CONFLICT,
-            E::RateLimited | E::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            E::RateLimited | E::QuotaExceeded | E::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             E::ShuttingDown | E::StoreUnavailable | E::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
             E::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -209,6 +213,7 @@ impl ErrorCode {
             self,
             E::WorkflowChanged
                 | E::RateLimited
+                | E::QuotaExceeded
                 | E::Overloaded
                 | E::ShuttingDown
                 | E::StoreUnavailable

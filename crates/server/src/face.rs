@@ -4,4 +4,5 @@
 pub mod hooks;
 pub mod pipelines;
 pub mod tasks;
+pub mod tenants;
 pub mod workflows;

@@ -169,6 +169,12 @@ impl Store for Faulty {
     ) -> Result<StepPage, StoreError> {
         self.inner.steps(namespace, filter, offset, limit).await
     }
+    async fn live_runs(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError> {
+        self.inner.live_runs().await
+    }
+    async fn namespace_usage(&self, namespace: &str) -> Result<NamespaceUsage, StoreError> {
+        self.inner.namespace_usage(namespace).await
+    }
     async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {
         self.inner.queue_counts(namespace).await
     }
@@ -400,6 +406,7 @@ pub async fn rig_telling(store: Arc<dyn Store>, concurrency: usize, config: Engi
         clock: Arc::new(SystemClock),
         ids: Box::new(TimeOrderedIds::new(SystemClock)),
         hooks,
+        quota: None,
         config: EngineConfig {
             drain_ms: 200,
             ..config

@@ -126,6 +126,7 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         clock: Arc::clone(&clock),
         ids,
         hooks: hooks(&face, &config, &client, &clock)?,
+        quota: None,
         config: config.engine.engine_config(&url, node.clone()),
     });
     let engine = Arc::new(engine.await?);

@@ -52,6 +52,9 @@ impl FromRequestParts<Arc<App>> for PeerAddress {
     }
 }
 
+/// When to come again where nobody knows better, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
 /// The answer to a request that is not let in.
 type Refused = Box<Response>;
 
@@ -84,7 +87,7 @@ impl Edge {
         })
     }
 
-    /// Lets the request in, or says why not.
+    /// Lets the request in, or says why not: in the order of the page of this room.
     fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Refused> {
         let caller = self.caller(request)?;
         request
@@ -229,6 +232,10 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
             status = status.as_u16(),
             "request failed"
         );
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let soon = HeaderValue::from_static(RETRY_AFTER_S);
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(soon);
     }
     response = streams::until(response, &app.stopping, &edge.metrics.streams);
     seen.end(response.status());

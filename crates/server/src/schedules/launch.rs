@@ -90,6 +90,7 @@ impl From<EngineError> for LaunchError {
     fn from(error: EngineError) -> Self {
         let code = match &error {
             EngineError::Overloaded => ErrorCode::Overloaded,
+            EngineError::Quota(_) => ErrorCode::QuotaExceeded,
             EngineError::ShuttingDown => ErrorCode::ShuttingDown,
             EngineError::Unavailable(_) => ErrorCode::StoreUnavailable,
             EngineError::Unknown(_) => ErrorCode::OutcomeUnknown,

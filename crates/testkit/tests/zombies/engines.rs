@@ -59,6 +59,7 @@ impl Engines {
                 clock: Arc::new(SystemClock),
                 ids: Box::new(TimeOrderedIds::new(SystemClock)),
                 hooks: None,
+                quota: None,
                 config: EngineConfig {
                     drain_ms: 1,
                     node: NodeConfig {

@@ -85,6 +85,7 @@ impl From<EngineError> for Refusal {
             EngineError::RunNotFound(_) => Self::new(StatusCode::NOT_FOUND, "Run not found"),
             EngineError::Rejected(_) => Self::conflict("Not possible now").because(message),
             EngineError::IdempotencyMismatch => Self::conflict("Idempotency key was used before").because(message),
+            EngineError::Quota(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "Quota exceeded").because(message),
             EngineError::WorkflowChanged(_)
             | EngineError::Overloaded
             | EngineError::ShuttingDown

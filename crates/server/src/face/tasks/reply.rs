@@ -102,6 +102,7 @@ impl From<EngineError> for Refusal {
         match error {
             EngineError::RunNotFound(_) => Self::no_task(),
             EngineError::Rejected(_) | EngineError::IdempotencyMismatch => Self::new(StatusCode::CONFLICT, message),
+            EngineError::Quota(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, message),
             EngineError::WorkflowChanged(_)
             | EngineError::Overloaded
             | EngineError::ShuttingDown

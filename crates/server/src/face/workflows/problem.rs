@@ -191,6 +191,7 @@ impl From<EngineError> for Problem {
             EngineError::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             EngineError::WorkflowChanged(_) => ErrorCode::WorkflowChanged,
             EngineError::Overloaded => ErrorCode::Overloaded,
+            EngineError::Quota(_) => ErrorCode::QuotaExceeded,
             EngineError::ShuttingDown => ErrorCode::ShuttingDown,
             EngineError::Unavailable(_) => ErrorCode::StoreUnavailable,
             EngineError::Unknown(_) => ErrorCode::OutcomeUnknown,

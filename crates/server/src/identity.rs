@@ -1,0 +1,1 @@
+//! Who is speaking: API keys, tokens, roles.

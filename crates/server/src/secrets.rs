@@ -1,0 +1,1 @@
+//! What steps may use and nobody may read.
