@@ -14,10 +14,11 @@ use serde_json::Value;
 use url::Url;
 
 use crate::error::{ApiError, Error};
+use crate::tls::Tls;
 use crate::transport::{Transport, reason};
 use crate::{
-    Approvals, Backends, DeadLetters, Maintenance, Nodes, Pipelines, Queues, Runs, Schedules, Services, Tasks,
-    Templates, Workflows,
+    Approvals, Audit, Auth, Backends, DeadLetters, Maintenance, Namespaces, Nodes, Pipelines, Queues, Runs, Schedules,
+    Secrets, Services, Tasks, Templates, Workflows,
 };
 
 /// Longest answer that is read, in bytes.
@@ -29,6 +30,7 @@ pub struct Client {
     base: Arc<Url>,
     transport: Transport,
     authorization: Option<HeaderValue>,
+    namespace: Option<HeaderValue>,
 }
 
 /// One request, before it is sent.
@@ -84,6 +86,11 @@ impl Call {
 impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:8080` or `https://quintet.example/prefix`.
     pub fn new(base: &str) -> Result<Self, Error> {
+        Self::with_tls(base, &Tls::default())
+    }
+
+    /// The same with certificates of one's own, which only `https` addresses use.
+    pub fn with_tls(base: &str, tls: &Tls) -> Result<Self, Error> {
         let bad = |reason: String| Error::BadUrl {
             url: base.to_owned(),
             reason,
@@ -91,13 +98,14 @@ impl Client {
         let url = Url::parse(base).map_err(|error| bad(error.to_string()))?;
         let transport = match url.scheme() {
             "http" => Transport::plain(),
-            "https" => Transport::tls().map_err(|error| bad(format!("the machine's certificates: {error}")))?,
+            "https" => Transport::tls(tls).map_err(bad)?,
             _ => return Err(bad("it must begin with http:// or https://".to_owned())),
         };
         Ok(Self {
             base: Arc::new(url),
             transport,
             authorization: None,
+            namespace: None,
         })
     }
 
@@ -108,6 +116,13 @@ impl Client {
             value.set_sensitive(true);
             value
         });
+        self
+    }
+
+    /// The same client in a namespace, for whoever belongs to all of them. A name that cannot be in a header is left out.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.namespace = HeaderValue::from_str(namespace).ok();
         self
     }
 
@@ -126,6 +141,11 @@ impl Client {
         Runs(self)
     }
 
+    /// Keys, and who one is to the server.
+    pub fn auth(&self) -> Auth<'_> {
+        Auth(self)
+    }
+
     /// Built-in workflows.
     pub fn templates(&self) -> Templates<'_> {
         Templates(self)
@@ -136,9 +156,24 @@ impl Client {
         Approvals(self)
     }
 
+    /// Who did what.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(self)
+    }
+
+    /// Who is served, and how much each may use.
+    pub fn namespaces(&self) -> Namespaces<'_> {
+        Namespaces(self)
+    }
+
     /// What is started again and again.
     pub fn schedules(&self) -> Schedules<'_> {
         Schedules(self)
+    }
+
+    /// What steps may send and nobody may read.
+    pub fn secrets(&self) -> Secrets<'_> {
+        Secrets(self)
     }
 
     /// The processes that work on the store.
@@ -223,6 +258,9 @@ impl Client {
         let mut request = Request::builder().method(call.method).uri(url.as_str());
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if let Some(namespace) = &self.namespace {
+            request = request.header("x-quintet-namespace", namespace);
         }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -18,6 +18,8 @@
 //! that a newer server loses nothing on its way through an older client.
 
 mod approvals;
+mod audit;
+mod auth;
 mod backends;
 mod client;
 mod dead_letters;
@@ -25,19 +27,24 @@ mod error;
 mod follow;
 mod maintenance;
 mod model;
+mod namespaces;
 mod nodes;
 mod pipelines;
 mod queues;
 mod runs;
 mod schedules;
+mod secrets;
 mod services;
 mod sse;
 mod tasks;
 mod templates;
+mod tls;
 mod transport;
 mod workflows;
 
 pub use approvals::Approvals;
+pub use audit::{Audit, AuditEntry, AuditFilter, AuditHead};
+pub use auth::{Auth, Key, Me, NewKey};
 pub use backends::{Backend, Backends};
 pub use client::Client;
 pub use dead_letters::{DeadLetter, DeadLetterFilter, DeadLetterPage, DeadLetters, Retried, RetriedAll};
@@ -45,6 +52,7 @@ pub use error::{ApiError, Error};
 pub use follow::{Followed, Follower};
 pub use maintenance::{Maintenance, MaintenanceState};
 pub use model::{History, Node, Page, Run, RunStatus, StepRun, Version, Workflow};
+pub use namespaces::{Namespace, NamespaceSpec, NamespaceUsage, Namespaces};
 pub use nodes::Nodes;
 pub use pipelines::{
     DryRun, Pipeline, PipelineFollower, PipelineRun, PipelineRunState, Pipelines, PlanStep, TaskRun, Trigger, Triggered,
@@ -52,7 +60,9 @@ pub use pipelines::{
 pub use queues::{Pause, Queue, Queues};
 pub use runs::{Decision, RunFilter, Runs, StartRun};
 pub use schedules::{LastFiring, Schedule, ScheduleSpec, Schedules, TriggeredSchedule, Upcoming};
+pub use secrets::{RotatedSecretKey, Secret, Secrets};
 pub use services::{Service, Services};
 pub use tasks::{JobLog, StepStatus, Submission, Submitted, Task, TaskFilter, TaskPage, Tasks};
 pub use templates::Templates;
+pub use tls::Tls;
 pub use workflows::Workflows;

@@ -11,6 +11,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::tls::Tls;
+
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -26,12 +28,12 @@ impl Transport {
         Self::Plain(pool().build(tcp()))
     }
 
-    /// With the machine's certificates; reading them is why this one is made only when it is needed.
-    pub fn tls() -> std::io::Result<Self> {
+    /// Reading certificates is why this one is made only when it is needed.
+    pub fn tls(tls: &Tls) -> Result<Self, String> {
         let mut tcp = tcp();
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
+            .with_tls_config(tls.config()?)
             .https_only()
             .enable_http1()
             .wrap_connector(tcp);

@@ -60,12 +60,15 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
     match event {
         Event::RunCreated(_) | Event::LogAppended { .. } => Ok(()),
         Event::RunMoved { to } => control::moved(state, meta, *to),
-        Event::RunCancelled { by, reason } => control::cancelled(state, meta, by, reason),
+        Event::RunCancelled { by, reason, forced } => {
+            state.cancelled_by_force = *forced;
+            control::cancelled(state, meta, by, reason)
+        }
         Event::RunResolved { by, reason } => control::run_resolved(state, meta, by, reason),
         Event::RunTimedOut { limit_ms } => control::timed_out(state, meta, *limit_ms),
         Event::RunPaused { by, reason } => control::paused(state, meta, by, reason),
-        Event::RunResumed { .. } => {
-            state.paused = None;
+        Event::RunResumed { by, reason } => {
+            control::resumed(state, meta, by, reason);
             Ok(())
         }
         Event::RunDue => {
@@ -136,7 +139,7 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
                 node.timer = None;
                 node.ready_at = Some(meta.at);
             });
-            state.agenda.push_back(*n);
+            state.put_on_agenda(*n);
             Ok(())
         }
         Event::AttemptLost { n, a } => {
@@ -147,7 +150,7 @@ pub fn apply(state: &mut RunState, meta: Meta, event: &Event) -> Result<(), Ille
                 node.lost += 1;
                 node.ready_at = Some(meta.at);
             });
-            state.agenda.push_back(*n);
+            state.put_on_agenda(*n);
             Ok(())
         }
         Event::StepFailed { n, a, failure } => failed(state, meta, *n, *a, failure),
@@ -237,13 +240,8 @@ fn under_way(state: &RunState, n: u32, a: u32) -> Result<(), IllegalEvent> {
     }
 }
 
-/// The agenda is worked off from the front, so a node that leaves it is nearly always there.
 fn leave_agenda(state: &mut RunState, n: u32) {
-    if state.agenda.front() == Some(&n) {
-        state.agenda.pop_front();
-    } else {
-        state.agenda.retain(|waiting| *waiting != n);
-    }
+    state.agenda.remove(n);
 }
 
 fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {

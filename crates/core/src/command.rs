@@ -50,9 +50,15 @@ pub enum Command {
     /// Start nothing new.
     Pause { by: Option<String>, reason: Option<String> },
     /// Lift the hold.
-    Resume { by: Option<String> },
+    Resume { by: Option<String>, reason: Option<String> },
     /// Call the run off.
     Cancel { by: Option<String>, reason: Option<String> },
+    /// Call the run off, also where it has failed and somebody could still mend it. That it was forced is only remembered.
+    CallOff {
+        by: Option<String>,
+        reason: Option<String>,
+        forced: bool,
+    },
     /// Declare the whole run settled, whatever its steps are.
     ResolveRun { by: Option<String>, reason: Option<String> },
     /// Try the named failed step again, or all failed steps.

@@ -70,7 +70,12 @@ pub enum Event {
     /// The run came to rest in another state.
     RunMoved { to: RunStatus },
     /// A person called the run off; every unsettled step with it.
-    RunCancelled { by: Option<String>, reason: Option<String> },
+    RunCancelled {
+        by: Option<String>,
+        reason: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
+    },
     /// A person declared the run settled; every unsettled step was called off.
     RunResolved { by: Option<String>, reason: Option<String> },
     /// The whole run took too long; every unsettled step was called off.
@@ -78,7 +83,11 @@ pub enum Event {
     /// A person holds the run.
     RunPaused { by: Option<String>, reason: Option<String> },
     /// The hold was lifted.
-    RunResumed { by: Option<String> },
+    RunResumed {
+        by: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The time has come before which nothing was to start.
     RunDue,
     /// The step may be taken by any executor of its action.

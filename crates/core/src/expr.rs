@@ -36,6 +36,9 @@
 //! names), and whatever other roots the [`Scope`] offers, such as `context`, `run`, `item`, `index`. An output that is
 //! a string stays one; `steps.a.output | fromjson` parses it.
 //!
+//! `{{ secrets.NAME }}` (or `secrets['NAME']`), alone between its braces, stands for a secret of the namespace. Its value
+//! is not rendered: whoever sends the text puts it in ([`Slot`]). It is known only where the input of a step is sent.
+//!
 //! A value that is not there is an error that names the expression, also as a condition: a typing mistake must not
 //! quietly skip a step. `x is defined` and `x | default(y)` are the ways to allow for it, at any depth:
 //! `context.a.b.c | default(0)`. Sorting and comparing tell upper from lower case.
@@ -61,6 +64,7 @@ mod lex;
 mod ops;
 mod output;
 mod parse;
+mod secret;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -71,6 +75,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use condition::{Condition, Expression};
+pub use secret::{MASK, MAX_SECRET_NAME, Rendered, Slot, is_secret_name};
 pub use template::Template;
 
 /// Bounds of one template. All sizes are in bytes.

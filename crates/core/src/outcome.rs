@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::event::Created;
+use crate::expr::Slot;
 use crate::id::RunId;
 use crate::time::Time;
 
@@ -26,6 +27,8 @@ pub struct Work {
     pub queue: Arc<str>,
     /// The step's input with its templates filled in.
     pub input: Value,
+    /// The places in `input` where secrets belong, which stand nowhere but in what is sent.
+    pub secrets: Vec<Slot>,
     /// The run's context at hand-out.
     pub context: Arc<Value>,
     /// When the attempt's start-to-close timeout fires, if it has one.

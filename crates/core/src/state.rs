@@ -4,14 +4,16 @@
 //! kept beside the nodes and changed with them in one place, [`RunState::edit`], so that a command costs
 //! what it touches and never the size of the graph.
 
+mod agenda;
 mod node;
 mod work;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use agenda::Agenda;
 pub use node::{Approval, Class, Fan, Hold, ItemRef, MAX_PAST, Node, OUTSIDE, Verdict};
 
 use crate::event::{Created, Meta};
@@ -53,8 +55,14 @@ pub struct RunState {
     pub held_until: Option<Time>,
     /// Who holds the run and why, while it is paused.
     pub paused: Option<Note>,
+    /// The last time that somebody held it, also when the hold has been lifted.
+    pub last_pause: Option<Note>,
+    /// The last time that somebody lifted a hold.
+    pub last_resume: Option<Note>,
     /// Who called it off and why.
     pub cancelled: Option<Note>,
+    /// Whoever called it off insisted.
+    pub cancelled_by_force: bool,
     /// Who declared it settled and why.
     pub resolved: Option<Note>,
     /// Why it failed, when no step is to blame.
@@ -63,7 +71,7 @@ pub struct RunState {
     pub stopped: bool,
     /// Failures that a person chose to go on with.
     pub(crate) tolerated: u32,
-    pub(crate) agenda: VecDeque<u32>,
+    pub(crate) agenda: Agenda,
     pub(crate) timers: BTreeSet<(Time, u32)>,
     pub(crate) counts: [u32; Class::COUNT],
 }
@@ -102,12 +110,15 @@ impl RunState {
             nodes,
             held_until: created.not_before.filter(|at| *at > meta.at),
             paused: None,
+            last_pause: None,
+            last_resume: None,
             cancelled: None,
+            cancelled_by_force: false,
             resolved: None,
             failure: None,
             stopped: false,
             tolerated: 0,
-            agenda: VecDeque::new(),
+            agenda: Agenda::default(),
             timers: BTreeSet::new(),
             counts,
             plan,
@@ -123,9 +134,14 @@ impl RunState {
         for &root in &roots.roots {
             state.nodes[root as usize].verdict = Verdict::Start;
             state.nodes[root as usize].ready_at = Some(meta.at);
-            state.agenda.push_back(root);
+            state.put_on_agenda(root);
         }
         state
+    }
+
+    pub(crate) fn put_on_agenda(&mut self, n: u32) {
+        let priority = self.priority_of(n);
+        self.agenda.push_back(priority, n);
     }
 
     /// Changes one node and whatever is derived from it.

@@ -77,7 +77,7 @@ pub fn start(
 /// Carries out a command. On success the state has moved on by the returned events. Its version has not: the
 /// shell seals everything that one commit carries, of however many commands, by [`crate::apply::seal`].
 pub fn step(state: &mut RunState, command: Command, cx: &mut Cx<'_>) -> Result<Step, StepError> {
-    if state.version >= MAX_HISTORY && !matches!(command, Command::Cancel { .. } | Command::Complete { .. }) {
+    if state.version >= MAX_HISTORY && !ends_the_run(&command) {
         return Err(Rejected::HistoryFull(MAX_HISTORY).into());
     }
     let gate = if state.is_halted() { Gate::Shut } else { Gate::Open };
@@ -91,6 +91,14 @@ pub fn step(state: &mut RunState, command: Command, cx: &mut Cx<'_>) -> Result<S
         decision.finish(gate)?;
     }
     Ok(std::mem::take(&mut decision.out))
+}
+
+/// Whether a command is taken however long the history is.
+fn ends_the_run(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Cancel { .. } | Command::CallOff { .. } | Command::Complete { .. }
+    )
 }
 
 /// Whether anything new may start in a run.
@@ -123,8 +131,9 @@ impl Decision<'_, '_> {
             Command::Approve { step, by, comment } => self.approve(step, by, comment),
             Command::Reject { step, by, comment } => self.reject(step, by, comment),
             Command::Pause { by, reason } => self.pause(by, reason),
-            Command::Resume { by } => self.resume(by),
-            Command::Cancel { by, reason } => self.cancel(by, reason),
+            Command::Resume { by, reason } => self.resume(by, reason),
+            Command::Cancel { by, reason } => self.cancel(by, reason, false),
+            Command::CallOff { by, reason, forced } => self.call_off(by, reason, forced),
             Command::ResolveRun { by, reason } => self.resolve_run(by, reason),
             Command::Retry { step, by } => self.retry(step, by),
             Command::Rerun { step, by } => self.rerun(&step, by),

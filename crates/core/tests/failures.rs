@@ -360,7 +360,7 @@ fn nothing_lies_in_the_queue_of_a_run_that_failed_while_it_was_paused_until_it_i
     assert_eq!((sim.running(), sim.queue.clone()), (vec!["a"], vec![1]));
     sim.ok(Command::Pause { by: None, reason: None });
     sim.fail("a", "broken");
-    sim.ok(Command::Resume { by: None });
+    sim.ok(Command::Resume { by: None, reason: None });
     assert!(sim.queue.is_empty(), "an executor would be refused it for ever");
     assert_eq!(sim.state.status, RunStatus::Error);
     sim.ok(Command::Retry { step: None, by: None });

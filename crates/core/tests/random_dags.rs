@@ -196,7 +196,7 @@ fn drive(case: &Case, choices: &[u8]) -> Sim {
         }
         if sim.held.is_empty() {
             if sim.state.paused.is_some() {
-                sim.ok(Command::Resume { by: None });
+                sim.ok(Command::Resume { by: None, reason: None });
             } else if !sim.next_timer() && sim.held.is_empty() && sim.queue.is_empty() {
                 break;
             }
@@ -260,7 +260,7 @@ fn disturb(sim: &mut Sim, choice: u8, late: &[(Token, Outcome)], holds: &mut u32
             sim.ok(Command::Pause { by: None, reason: None });
         }
         4 if sim.state.paused.is_some() => {
-            sim.ok(Command::Resume { by: None });
+            sim.ok(Command::Resume { by: None, reason: None });
         }
         5 => sim.assert_replay_gives_the_state(),
         6 | 7 => {

@@ -6,6 +6,7 @@ use quintet_core::command::{Command, Rejected};
 use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::outcome::{Outcome, Success};
 use quintet_core::plan::{MAX_STEPS, PlanSpec, StepSpec};
+use quintet_core::state::Note;
 use quintet_core::time::Time;
 use quintet_core::why::{Reason, why};
 use serde_json::{Value, json};
@@ -98,7 +99,7 @@ fn a_run_that_has_ended_is_neither_paused_nor_resumed_nor_resolved_nor_cancelled
     ] {
         assert_eq!(rejected(sim.command(order)), Rejected::Finished(RunStatus::Complete));
     }
-    let resume = sim.command(Command::Resume { by: None });
+    let resume = sim.command(Command::Resume { by: None, reason: None });
     assert_eq!(rejected(resume), Rejected::WrongRunStatus(RunStatus::Complete));
 }
 
@@ -153,7 +154,7 @@ fn a_pause_starts_nothing_new_and_a_resume_goes_on() {
     assert!(matches!(&why(&sim.state, 1)[..], [Reason::Paused { .. }, ..]));
     let again = sim.command(Command::Pause { by: None, reason: None });
     assert_eq!(rejected(again), Rejected::WrongRunStatus(RunStatus::Paused));
-    sim.ok(Command::Resume { by: None });
+    sim.ok(Command::Resume { by: None, reason: None });
     sim.succeed("b", Value::Null);
     assert_eq!(sim.state.status, RunStatus::Complete);
 }
@@ -165,7 +166,7 @@ fn a_pause_takes_steps_out_of_the_queue_and_a_resume_puts_them_back() {
     sim.ok(Command::Pause { by: None, reason: None });
     assert!(sim.queue.is_empty());
     assert_eq!(rejected(sim.command(Command::Claim { node: 0 })), Rejected::Held);
-    sim.ok(Command::Resume { by: None });
+    sim.ok(Command::Resume { by: None, reason: None });
     assert_eq!(sim.queue, [0, 1]);
 }
 
@@ -186,6 +187,57 @@ fn a_cancelled_run_stays_cancelled_whatever_comes_back() {
     assert_eq!(sim.state.status, RunStatus::Cancelled);
     let again = sim.command(Command::Cancel { by: None, reason: None });
     assert_eq!(rejected(again), Rejected::Finished(RunStatus::Cancelled));
+}
+
+#[test]
+fn a_failed_run_can_be_called_off_and_says_so_but_an_ended_one_cannot() {
+    let mut sim = Sim::start(dag(&[("a", &[]), ("b", &["a"]), ("c", &[])]), json!({}), 1);
+    sim.fail("a", "no");
+    assert_eq!(sim.state.status, RunStatus::Error);
+    let call_off = || Command::CallOff {
+        by: by("ops"),
+        reason: by("too late"),
+        forced: true,
+    };
+    assert_eq!(
+        rejected(sim.command(Command::Cancel { by: None, reason: None })),
+        Rejected::Finished(RunStatus::Error)
+    );
+    sim.ok(call_off());
+    assert_eq!(sim.state.status, RunStatus::Cancelled);
+    assert!(sim.state.cancelled_by_force && sim.state.finished_at.is_some());
+    let statuses: Vec<StepStatus> = sim.state.nodes.iter().map(|node| node.status).collect();
+    assert_eq!(statuses[0], StepStatus::Error);
+    assert!(
+        statuses[1..]
+            .iter()
+            .all(|status| *status == StepStatus::Cancelled || *status == StepStatus::Skipped)
+    );
+    assert_eq!(
+        rejected(sim.command(call_off())),
+        Rejected::Finished(RunStatus::Cancelled)
+    );
+    sim.ok(Command::Retry { step: None, by: None });
+    assert!(sim.state.cancelled.is_none() && !sim.state.cancelled_by_force);
+}
+
+#[test]
+fn the_last_hold_is_remembered_when_it_has_been_lifted() {
+    let mut sim = Sim::start(dag(&[("a", &[])]), json!({}), 10);
+    sim.ok(Command::Pause {
+        by: None,
+        reason: by("freeze"),
+    });
+    sim.ok(Command::Resume {
+        by: by("ann"),
+        reason: by("thaw"),
+    });
+    assert!(sim.state.paused.is_none());
+    let reason = |note: &Option<Note>| note.as_ref().and_then(|note| note.reason.clone());
+    assert_eq!(
+        (reason(&sim.state.last_pause), reason(&sim.state.last_resume)),
+        (by("freeze"), by("thaw"))
+    );
 }
 
 #[test]
@@ -329,6 +381,21 @@ fn the_runs_own_limit_holds_steps_back_and_why_names_who_holds_it() {
     assert_eq!(why(&sim.state, 1), [held]);
     sim.succeed("a", Value::Null);
     assert_eq!(sim.running(), ["b"]);
+}
+
+#[test]
+fn where_few_may_be_under_way_the_highest_priority_begins_first() {
+    let mut spec = dag(&[("low", &[]), ("high", &[]), ("usual", &[]), ("urgent", &["low"])]);
+    for (step, priority) in spec.steps.iter_mut().zip([-5, 10, 0, 99]) {
+        step.priority = (priority != 0).then_some(priority);
+    }
+    spec.settings.max_concurrency = Some(1);
+    let mut sim = Sim::start(spec, json!({}), 10);
+    for next in ["high", "usual", "low", "urgent"] {
+        assert_eq!(sim.running(), [next]);
+        sim.succeed(next, Value::Null);
+    }
+    sim.assert_replay_gives_the_state();
 }
 
 #[test]

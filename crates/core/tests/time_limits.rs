@@ -58,13 +58,13 @@ fn a_delayed_run_can_be_called_off_and_then_taken_up_at_once() {
 fn a_delayed_run_that_was_paused_and_resumed_still_waits_for_its_time() {
     let mut sim = Sim::start_at(dag(&[("a", &[])]), json!({}), 10, later(5_000));
     sim.ok(Command::Pause { by: None, reason: None });
-    sim.ok(Command::Resume { by: None });
+    sim.ok(Command::Resume { by: None, reason: None });
     assert_eq!(sim.state.status, RunStatus::WaitingForDependencies);
     assert!(sim.running().is_empty());
     sim.ok(Command::Pause { by: None, reason: None });
     assert!(sim.next_timer());
     assert!(sim.running().is_empty(), "its time has come, but it is held");
-    sim.ok(Command::Resume { by: None });
+    sim.ok(Command::Resume { by: None, reason: None });
     assert_eq!(sim.running(), ["a"]);
     sim.assert_replay_gives_the_state();
 }

@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Lane, Registry};
 use crate::request::Request;
 use crate::scout::Wanted;
+use crate::shares::Shares;
 use crate::tasks::{panic_text, pause, spawn};
 
 type InFlight = Arc<Mutex<HashMap<Token, Signals>>>;
@@ -56,6 +57,7 @@ pub(crate) struct Dispatcher {
     answers: mpsc::Sender<Request>,
     in_flight: InFlight,
     metrics: Metrics,
+    shares: Arc<Shares>,
     /// Tells this dispatcher's loop, which waits for the last attempt when it drains.
     drained: Arc<Notify>,
     /// Steps may wait in the store for a slot.
@@ -86,12 +88,15 @@ impl Drop for Held {
 struct HeldSlot {
     lane: Arc<Lane>,
     queue: Arc<str>,
+    namespace: Arc<str>,
+    shares: Arc<Shares>,
     wanted: Arc<Wanted>,
 }
 
 impl Drop for HeldSlot {
     fn drop(&mut self) {
         self.lane.give_back();
+        self.shares.give_back(&self.namespace);
         if self.lane.is_counted_here() {
             self.lane.end(&self.queue);
         }
@@ -110,6 +115,7 @@ impl Dispatcher {
         registry: Arc<Registry>,
         answers: mpsc::Sender<Request>,
         metrics: Metrics,
+        shares: Arc<Shares>,
         wanted: Arc<Wanted>,
         stop: CancellationToken,
     ) -> Self {
@@ -119,6 +125,7 @@ impl Dispatcher {
             answers,
             in_flight: InFlight::default(),
             metrics,
+            shares,
             drained: Arc::default(),
             wanted,
         }
@@ -147,6 +154,9 @@ impl Dispatcher {
         };
         match lane.mode {
             Mode::Inline => {
+                if let Some(refused) = refusal(lane, &work) {
+                    return Some(answer(&work, refused));
+                }
                 let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| lane.executor.execute_inline(&work)));
                 let outcome = outcome.unwrap_or_else(|panic| panicked(&work, panic.as_ref()));
                 Some(answer(&work, outcome))
@@ -165,6 +175,8 @@ impl Dispatcher {
         let slot = HeldSlot {
             lane: Arc::clone(&lane),
             queue: Arc::clone(&work.queue),
+            namespace: Arc::clone(&work.namespace),
+            shares: Arc::clone(&self.shares),
             wanted: Arc::clone(&self.wanted),
         };
         let mut held = Held {
@@ -259,7 +271,19 @@ impl Dispatcher {
     }
 }
 
+/// Why an attempt is not begun: its executor would send the mask that stands for a secret.
+fn refusal(lane: &Lane, work: &Work) -> Option<Outcome> {
+    if work.secrets.is_empty() || lane.executor.takes_secrets() {
+        return None;
+    }
+    let message = format!("the action {} takes no secrets", work.action);
+    Some(Outcome::Failed(Failure::permanent("invalid_input", message)))
+}
+
 async fn begin(lane: &Lane, work: Work) -> Handed {
+    if let Some(refused) = refusal(lane, &work) {
+        return Handed::Answered(refused);
+    }
     match lane.mode {
         Mode::Outside { .. } => lane.executor.hand_over(work).await,
         Mode::Async { .. } | Mode::Inline => Handed::Answered(lane.executor.execute(work).await),

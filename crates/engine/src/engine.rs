@@ -27,6 +27,7 @@ use crate::registry::{Registry, Slots};
 use crate::request::{Applied, Idempotency, Request, StartRun, Started};
 use crate::scout::{Recovery, Scout, Wanted};
 use crate::shards::{Shard, ShardIds, Shards};
+use crate::shares::Shares;
 use crate::watch::{Progress, Watchers};
 use crate::workflows::Workflows;
 use crate::{load, outbox, tasks};
@@ -97,6 +98,8 @@ pub(crate) struct Shared {
     pub config: EngineConfig,
     /// How much each namespace may use.
     pub quota: Option<Arc<dyn Quota>>,
+    /// What each namespace has under way here.
+    pub shares: Arc<Shares>,
     /// This process, among all that ever worked on the store.
     pub identity: Identity,
     /// What is to be looked for in the store.
@@ -123,11 +126,13 @@ impl Shared {
     }
 
     /// The free executors as the core sees them.
-    pub fn slots(&self, now: Time) -> Slots<'_> {
+    pub fn slots<'a>(&'a self, namespace: &'a Arc<str>, now: Time) -> Slots<'a> {
         Slots {
             registry: &self.registry,
             may_begin: self.may_begin(now),
             is_shared: self.store.is_shared(),
+            shares: &self.shares,
+            namespace,
         }
     }
 
@@ -188,7 +193,7 @@ impl Shared {
             if let Effect::Dispatch(work) = effect
                 && let Some(lane) = self.registry.lane(&work.action)
             {
-                lane.undo(&work.queue);
+                lane.undo(&work.queue, &work.namespace, &self.shares);
             }
         }
     }
@@ -219,6 +224,7 @@ impl Engine {
                 Arc::clone(&shared.registry),
                 urgent.clone(),
                 shared.metrics.clone(),
+                Arc::clone(&shared.shares),
                 Arc::clone(&shared.wanted),
                 shared.stop.clone(),
             ));
@@ -312,6 +318,11 @@ impl Engine {
             lane.set_waiting(true);
             self.shared.wanted.poke();
         }
+    }
+
+    /// Looks at all queues again: what namespaces may use has changed.
+    pub fn look_at_all(&self) {
+        self.shared.steps_may_wait();
     }
 
     /// Starts at most `limit` steps of an action whose gate is shut, and says how many, once they are handed over.
@@ -408,6 +419,11 @@ impl Engine {
         }
     }
 
+    /// Runs of which this process has an attempt under way, the newest first.
+    pub fn held_runs(&self) -> Vec<RunId> {
+        self.shards.held_runs()
+    }
+
     /// This process, among all that ever worked on the store.
     pub fn owner(&self) -> u64 {
         self.shared.owner()
@@ -502,6 +518,7 @@ fn share(parts: EngineParts) -> Parts {
         living: Mutex::new(Arc::from([])),
         stop: CancellationToken::new(),
         fatal: watch::channel(None).0,
+        shares: Arc::new(Shares::new(quota.clone())),
         quota,
         config,
     });

@@ -31,6 +31,11 @@ pub trait Executor: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether it puts secrets into what it sends. One that does not is never handed an attempt with any.
+    fn takes_secrets(&self) -> bool {
+        false
+    }
+
     /// Does one attempt without waiting for anything: called on the engine's own loop when
     /// [`Executor::mode`] is [`Mode::Inline`].
     fn execute_inline(&self, work: &Work) -> Outcome {

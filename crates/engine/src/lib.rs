@@ -22,6 +22,7 @@ mod registry;
 mod request;
 mod scout;
 mod shards;
+mod shares;
 pub mod tasks;
 mod watch;
 mod workflows;

@@ -19,6 +19,16 @@ pub trait Quota: Send + Sync + 'static {
     /// A start that was admitted did not happen.
     fn undo(&self, namespace: &str, runs: usize);
 
+    /// Runs that were admitted are stored.
+    fn started(&self, namespace: &str, runs: usize) {
+        let _ = (namespace, runs);
+    }
+
+    /// A run is over.
+    fn ended(&self, namespace: &str) {
+        let _ = namespace;
+    }
+
     /// How many steps of the namespace this process may have in progress at a time; as many as there are when absent.
     fn max_running_steps(&self, namespace: &str) -> Option<u32>;
 
@@ -64,7 +74,11 @@ impl Admitted {
 
     /// They happened.
     pub fn keep(mut self) {
-        self.runs.clear();
+        let runs = std::mem::take(&mut self.runs);
+        let Some(quota) = &self.quota else { return };
+        for (namespace, runs) in runs {
+            quota.started(&namespace, runs);
+        }
     }
 }
 

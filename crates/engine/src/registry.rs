@@ -10,6 +10,7 @@ use quintet_store::QueueAsk;
 
 use crate::executor::{Executor, Mode};
 use crate::flow::{Asks, Flow, Reach, Room};
+use crate::shares::Shares;
 
 /// All executors of this node.
 pub struct Registry {
@@ -144,9 +145,12 @@ impl Lane {
     }
 
     /// A step that was to start does not.
-    pub fn undo(&self, queue: &str) {
+    pub fn undo(&self, queue: &str, namespace: &str, shares: &Shares) {
         self.give_back();
         self.end(queue);
+        if self.mode != Mode::Inline {
+            shares.give_back(namespace);
+        }
     }
 
     /// A step is no longer in progress.
@@ -158,6 +162,11 @@ impl Lane {
 
     pub fn free(&self) -> usize {
         self.free.load(Ordering::SeqCst)
+    }
+
+    /// How many slots it has in all.
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 
     /// Whether all slots are free.
@@ -174,11 +183,12 @@ impl Lane {
     }
 
     /// Takes as many slots as are free, at most `limit`.
-    pub fn reserve(self: &Arc<Self>, limit: usize) -> Vec<Slot> {
+    pub fn reserve(self: &Arc<Self>, limit: usize, shares: &Arc<Shares>) -> Vec<Slot> {
         let take = || {
             self.try_take().then(|| Slot {
                 lane: Some(Arc::clone(self)),
-                queue: None,
+                shares: Arc::clone(shares),
+                entered: None,
             })
         };
         std::iter::from_fn(take).take(limit).collect()
@@ -194,16 +204,26 @@ impl Lane {
         taken.is_ok()
     }
 
-    /// Takes a slot and, where there are limits, a place within them. What waits already goes first there.
-    fn take_for(&self, queue: &str, is_shared: bool) -> bool {
-        let Some(flow) = &self.flow else {
-            return self.try_take();
-        };
-        if flow.has_limits() && self.is_waiting() || !self.try_take() {
+    /// Takes a slot and, where there are limits, a place within them. What waits already goes first there, and before
+    /// those whose namespace has its share.
+    fn take_for(&self, queue: &str, slots: &Slots<'_>) -> bool {
+        if self.mode == Mode::Inline {
+            return true;
+        }
+        let has_limits = self.flow.as_ref().is_some_and(Flow::has_limits);
+        let must_wait = || has_limits || !slots.shares.is_behind(slots.namespace, self.slots);
+        if self.is_waiting() && must_wait() || !self.try_take() {
             return false;
         }
-        if !flow.take_at_once(queue, is_shared) {
+        if !slots.shares.take(slots.namespace, self.slots) {
             self.give_back();
+            return false;
+        }
+        if let Some(flow) = &self.flow
+            && !flow.take_at_once(queue, slots.is_shared)
+        {
+            self.give_back();
+            slots.shares.give_back(slots.namespace);
             return false;
         }
         true
@@ -219,19 +239,24 @@ impl Lane {
 /// A slot that is taken and gives itself back, unless an attempt takes it over.
 pub(crate) struct Slot {
     lane: Option<Arc<Lane>>,
-    /// The queue in whose limit it has a place.
-    queue: Option<Arc<str>>,
+    shares: Arc<Shares>,
+    /// The queue in whose limit it has a place, and the namespace in whose share.
+    entered: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl Slot {
-    /// Takes a place within the limits of a queue, where there are any.
-    pub fn enter(&mut self, queue: &Arc<str>) -> bool {
-        let flow = self.lane.as_ref().and_then(|lane| lane.flow.as_ref());
-        let is_in = flow.is_none_or(|flow| flow.take(queue));
-        if is_in {
-            self.queue = Some(Arc::clone(queue));
+    /// Takes a place within the limits of a queue, where there are any, and in the share of a namespace.
+    pub fn enter(&mut self, queue: &Arc<str>, namespace: &Arc<str>) -> bool {
+        let Some(lane) = &self.lane else { return false };
+        if !self.shares.take(namespace, lane.slots) {
+            return false;
         }
-        is_in
+        if lane.flow.as_ref().is_some_and(|flow| !flow.take(queue)) {
+            self.shares.give_back(namespace);
+            return false;
+        }
+        self.entered = Some((Arc::clone(queue), Arc::clone(namespace)));
+        true
     }
 
     /// It is the attempt's now.
@@ -244,8 +269,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(lane) = self.lane.take() {
             lane.give_back();
-            if let Some(queue) = self.queue.take() {
+            if let Some((queue, namespace)) = self.entered.take() {
                 lane.end(&queue);
+                self.shares.give_back(&namespace);
             }
         }
     }
@@ -258,6 +284,10 @@ pub(crate) struct Slots<'a> {
     pub may_begin: bool,
     /// Other nodes may start steps too.
     pub is_shared: bool,
+    /// What each namespace has under way.
+    pub shares: &'a Shares,
+    /// Whose steps are to be placed.
+    pub namespace: &'a Arc<str>,
 }
 
 impl Placement for Slots<'_> {
@@ -266,7 +296,7 @@ impl Placement for Slots<'_> {
             return Place::Unsupported;
         };
         let may_begin = self.may_begin && !self.registry.draining.load(Ordering::Relaxed);
-        if may_begin && lane.take_for(step.queue(), self.is_shared) {
+        if may_begin && lane.take_for(step.queue(), self) {
             return Place::Here;
         }
         lane.set_waiting(true);
@@ -275,7 +305,7 @@ impl Placement for Slots<'_> {
 
     fn release(&mut self, step: &StepSpec) {
         if let Some(lane) = self.registry.lane(&step.action) {
-            lane.undo(step.queue());
+            lane.undo(step.queue(), self.namespace, self.shares);
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use quintet_core::command::Command;
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError};
+use quintet_store::{Claim, DueRun, QueueAsk, QueueEntry, StoreError, Turns};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::engine::Shared;
@@ -328,36 +328,39 @@ impl Scout {
         // Before the question, and before it is made: whoever puts a step into the queue, or ends one, from now on says
         // so.
         lane.set_waiting(false);
-        let room = lane.room();
-        if room.is_full_somewhere {
+        let ended = shared.shares.ended();
+        let (room, turns) = (lane.room(), shared.shares.turns(lane.slots()));
+        let is_partial = room.is_full_somewhere || !turns.without.is_empty();
+        if is_partial {
             // What is full is not asked for, and may hold something.
             lane.set_waiting(true);
         }
         let mut found = 0;
         for asks in &room.asks {
-            found += self.take_out(lane, asks, now).await?;
+            found += self.take_out(lane, asks, &turns, now).await?;
         }
         // A step that came while its slots were reserved found none free and could not wake anybody; nor could one that
         // ended before this look knew that something is left.
-        let has_room = !room.is_full_somewhere || lane.ended() != room.ended;
+        let has_room = !is_partial || lane.ended() != room.ended || shared.shares.ended() != ended;
         if lane.is_waiting() && lane.free() > 0 && has_room {
             shared.wanted.poke();
         }
         Ok(found)
     }
 
-    async fn take_out(&self, lane: &Arc<Lane>, asks: &Asks, now: Time) -> Result<usize, StoreError> {
+    async fn take_out(&self, lane: &Arc<Lane>, asks: &Asks, turns: &Turns, now: Time) -> Result<usize, StoreError> {
         // The slots first: a step that is claimed and finds none would wait here while others have some. Not all
         // of them, for what becomes ready here meanwhile wants one too.
-        let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS).min(asks.all));
-        let entries = self.shared.store.queued(&asks.each, self.claim(now), slots.len()).await;
+        let slots = lane.reserve(lane.free().div_ceil(2).min(CLAIMS).min(asks.all), &self.shared.shares);
+        let claim = self.claim(now);
+        let entries = self.shared.store.queued(&asks.each, turns, claim, slots.len()).await;
         let entries = entries.inspect_err(|_| lane.set_waiting(true))?;
         if is_more(lane, &asks.each, &entries, slots.len()) {
             lane.set_waiting(true);
         }
         let mut found = 0;
         for (entry, mut slot) in entries.into_iter().zip(slots) {
-            if !slot.enter(&entry.queue) {
+            if !slot.enter(&entry.queue, &entry.namespace) {
                 // Somebody was faster; the step is looked at again when there is room.
                 lane.set_waiting(true);
                 continue;
@@ -386,6 +389,10 @@ impl Scout {
 /// Whether something may be left in the queues: as much came as was asked for, of one of them or of all.
 fn is_more(lane: &Lane, asks: &[QueueAsk], entries: &[QueueEntry], asked: usize) -> bool {
     if asked > 0 && entries.len() == asked {
+        return true;
+    }
+    // Where several namespaces wait, each gives no more than its share at a time.
+    if entries.iter().any(|entry| entry.namespace != entries[0].namespace) {
         return true;
     }
     let came = |ask: &QueueAsk| entries.iter().filter(|entry| entry.queue == ask.queue).count();

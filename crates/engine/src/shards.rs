@@ -56,6 +56,15 @@ impl Shards {
         let _ = self.of(run).urgent.send(request).await;
     }
 
+    /// Runs with attempts under way, the newest first.
+    pub fn held_runs(&self) -> Vec<RunId> {
+        let held = self.all.iter().flat_map(|shard| shard.dispatcher.held());
+        let mut runs: Vec<RunId> = held.map(|token| token.run).collect();
+        runs.sort_unstable_by(|a, b| b.cmp(a));
+        runs.dedup();
+        runs
+    }
+
     /// Attempts under way.
     pub fn in_flight(&self) -> usize {
         self.all.iter().map(|shard| shard.dispatcher.in_flight()).sum()

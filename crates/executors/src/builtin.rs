@@ -12,6 +12,7 @@ use crate::egress::{Client, Guard, Policy};
 use crate::http::service::{ServiceError, Services};
 use crate::http::{Http, HttpParams};
 use crate::noop::Noop;
+use crate::secrets::Secrets;
 use crate::transform::Transform;
 
 /// Settings of the built-in actions.
@@ -63,7 +64,13 @@ impl Config {
 }
 
 /// All built-in executors. `client` comes from [`Config::client`].
-pub fn builtin(config: &Config, client: &Client) -> Result<Vec<Arc<dyn Executor>>, BuildError> {
+///
+/// Steps may send `secrets`; without them every secret is unknown.
+pub fn builtin(
+    config: &Config,
+    client: &Client,
+    secrets: Option<Arc<dyn Secrets>>,
+) -> Result<Vec<Arc<dyn Executor>>, BuildError> {
     let limits = [
         ("http_concurrency", config.http_concurrency as u64),
         ("http_timeout_ms", config.http_timeout_ms),
@@ -78,8 +85,12 @@ pub fn builtin(config: &Config, client: &Client) -> Result<Vec<Arc<dyn Executor>
         concurrency: config.http_concurrency,
         timeout,
     };
+    let mut http = Http::new(client.clone(), Services::new(&config.actions)?, params);
+    if let Some(secrets) = secrets {
+        http = http.with_secrets(secrets);
+    }
     Ok(vec![
-        Arc::new(Http::new(client.clone(), Services::new(&config.actions)?, params)),
+        Arc::new(http),
         Arc::new(Transform),
         Arc::new(Condition),
         Arc::new(Noop),
@@ -124,6 +135,7 @@ pub(crate) mod tests {
             action: action.into(),
             queue: action.into(),
             input,
+            secrets: Vec::new(),
             context: Arc::new(json!({})),
             deadline: None,
             created: created(),
@@ -144,7 +156,7 @@ pub(crate) mod tests {
     async fn every_action_is_served_once() {
         let config = Config::default();
         let client = config.client().expect("client");
-        let mut actions: Vec<_> = builtin(&config, &client)
+        let mut actions: Vec<_> = builtin(&config, &client, None)
             .expect("built")
             .iter()
             .flat_map(|executor| executor.actions())
@@ -163,7 +175,7 @@ pub(crate) mod tests {
         };
         let client = zero.client().expect("client");
         assert_eq!(
-            builtin(&zero, &client).err(),
+            builtin(&zero, &client, None).err(),
             Some(BuildError::Zero("http_concurrency"))
         );
         let unknown: Config = toml::from_str("actions = { nobody = 'http://x' }").expect("settings");

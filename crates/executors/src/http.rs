@@ -6,7 +6,11 @@
 //!
 //! Each request names the attempt it comes from (`Idempotency-Key`, `X-Quintet-*`) unless the step sets the same
 //! header itself: a receiver that keeps the key can make a repeated attempt harmless.
+//!
+//! Secrets of the namespace may stand in `url`, `headers`, `query` and `body`. They are put in here, for the time of
+//! the call, and masked in whatever it gives.
 
+mod holding;
 mod input;
 pub mod service;
 
@@ -19,14 +23,16 @@ use quintet_core::outcome::{Failure, Outcome, Success, Work};
 use quintet_engine::executor::{Executor, Mode};
 use serde_json::Value;
 
+use self::holding::Holding;
 use self::input::{Form, Input, InputError};
 use self::service::Services;
 use crate::egress::client::EXCERPT_BYTES;
-use crate::egress::{Call, CallError, Client, Redirects, Refusal, Reply};
+use crate::egress::{Call, CallError, Client, Refusal, Reply};
+use crate::secrets::{Secrets, fill};
 
 const ACTION: &str = "http";
 /// Deepest nesting of an answer that is still taken as a value.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 pub(crate) const USER_AGENT: &str = concat!("quintet/", env!("CARGO_PKG_VERSION"));
 
 /// Does the `http` action and its aliases.
@@ -34,6 +40,7 @@ pub struct Http {
     client: Client,
     services: Services,
     params: HttpParams,
+    secrets: Option<Arc<dyn Secrets>>,
 }
 
 /// Limits of [`Http`].
@@ -52,17 +59,45 @@ impl Http {
             client,
             services,
             params,
+            secrets: None,
         }
     }
 
-    async fn attempt(&self, work: &Work) -> Result<Reply, Problem> {
-        let call = self.prepare(work)?;
-        Ok(self.client.call(call).await?)
+    /// The same, with secrets that steps may send.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn Secrets>) -> Self {
+        Self {
+            secrets: Some(secrets),
+            ..self
+        }
     }
 
-    fn prepare(&self, work: &Work) -> Result<Call, Problem> {
+    async fn attempt(&self, work: &Work, input: &Value) -> Outcome {
+        let reply = match self.prepare(work, input) {
+            Ok(call) => self.client.call(call).await.map_err(Problem::from),
+            Err(problem) => Err(problem),
+        };
+        match reply {
+            Ok(reply) => judge(&reply),
+            Err(problem) => Outcome::Failed(problem.into()),
+        }
+    }
+
+    /// An attempt whose input is complete only while it lasts.
+    async fn attempt_with_secrets(&self, work: &Work) -> Outcome {
+        match fill(self.secrets.as_ref(), work).await {
+            Ok(filled) => filled.masker.outcome(self.attempt(work, &filled.input).await),
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+
+    /// `sent` is the input that the request is made of.
+    fn prepare(&self, work: &Work, sent: &Value) -> Result<Call, Problem> {
         let action = work.action.to_lowercase();
-        let input = Input::read(&work.input, Form::of(&work.input, service::is_alias(&action)))?;
+        let form = Form::of(sent, service::is_alias(&action));
+        let holding = Holding::of(&work.secrets, form)?;
+        let mut input = Input::read(sent, form)?;
+        holding.mark(&mut input.headers);
         let text = self.locate(&action, input.url.as_deref())?;
         let mut url = self.client.guard().admit(&text).map_err(CallError::from)?;
         if !input.query.is_empty() {
@@ -76,7 +111,7 @@ impl Http {
             headers,
             body: input.body,
             timeout: input.timeout.unwrap_or(self.params.timeout),
-            redirects: Redirects::Follow,
+            redirects: holding.redirects(),
         })
     }
 
@@ -138,10 +173,15 @@ impl Executor for Http {
         input::check(input, Form::of(input, service::is_alias(&action.to_lowercase())))
     }
 
+    fn takes_secrets(&self) -> bool {
+        true
+    }
+
     async fn execute(&self, work: Work) -> Outcome {
-        match self.attempt(&work).await {
-            Ok(reply) => judge(&reply),
-            Err(problem) => Outcome::Failed(problem.into()),
+        if work.secrets.is_empty() {
+            self.attempt(&work, &work.input).await
+        } else {
+            self.attempt_with_secrets(&work).await
         }
     }
 }
@@ -219,7 +259,7 @@ fn parse(body: &[u8]) -> Option<Value> {
     is_nested_at_most(MAX_DEPTH, &value).then_some(value)
 }
 
-fn is_nested_at_most(depth: usize, value: &Value) -> bool {
+pub(crate) fn is_nested_at_most(depth: usize, value: &Value) -> bool {
     match (value, depth) {
         (Value::Array(_) | Value::Object(_), 0) => false,
         (Value::Array(items), _) => items.iter().all(|item| is_nested_at_most(depth - 1, item)),

@@ -9,6 +9,7 @@ pub mod http;
 pub mod media;
 pub mod noop;
 pub mod push;
+pub mod secrets;
 pub mod storage;
 mod template;
 pub mod transform;

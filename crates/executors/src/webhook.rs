@@ -264,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_a_message_counts() {
+        let key = |text: &str| text.parse::<WebhookSecret>().expect("secret");
+        let own = key("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+        let (id, timestamp, body) = ("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, &b"{}"[..]);
+        let signed = sign(&own, id, timestamp, body);
+        let other = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        for altered in [
+            sign(&other, id, timestamp, body),
+            sign(&own, "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp, body),
+            sign(&own, id, timestamp + 1, body),
+            sign(&own, id, timestamp, b"{} "),
+            // What is between the parts counts too.
+            sign(&own, &format!("{id}.1"), 649_367_553, body),
+        ] {
+            assert_ne!(altered, signed);
+        }
+    }
+
+    #[test]
     fn secrets_of_the_wrong_form_or_length_are_refused_and_none_is_shown() {
         let text = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7u8; bytes]));
         for length in [24, 64] {

@@ -15,11 +15,15 @@ use quintet_engine::{Engine, NodeConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::face::pipelines::Pipelines;
 use crate::face::tasks::Tasks;
 use crate::http::Edge;
+use crate::identity::Identity;
 use crate::schedules::Schedules;
+use crate::secrets::Vault;
+use crate::tenancy::Tenancy;
 
 pub use open::{OpenOptions, StartError};
 pub(crate) use store::{Backend, Written, postgres_options};
@@ -42,8 +46,16 @@ pub struct App {
     pub tasks: Arc<Tasks>,
     /// What is started again and again.
     pub schedules: Arc<Schedules>,
+    /// Who is served, and how much each may use.
+    pub tenancy: Arc<Tenancy>,
+    /// What steps may send and nobody may read.
+    pub(crate) secrets: Arc<Vault>,
     /// When it started.
     pub started_at: Time,
+    /// Who did what.
+    pub(crate) audit: Arc<Audit>,
+    /// Who is known.
+    pub identity: Arc<Identity>,
     pub(crate) edge: Edge,
     pub(crate) backend: Backend,
     background: std::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -64,6 +76,7 @@ impl App {
     /// closes the store.
     pub async fn shutdown(&self) {
         self.stopping.cancel();
+        self.audit.close().await;
         self.engine.shutdown().await;
         let tasks: Vec<_> = self
             .background

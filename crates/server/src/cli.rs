@@ -4,6 +4,8 @@
 //! brings its own. Exit codes: 0 it worked, 1 it did not, 2 what was handed in is bad.
 
 mod approvals;
+mod audit;
+mod auth;
 mod backends;
 pub mod bench;
 mod connect;
@@ -15,6 +17,7 @@ mod failure;
 mod fixtures;
 mod keys;
 mod maintenance;
+mod namespaces;
 mod nodes;
 mod openapi;
 mod output;
@@ -24,6 +27,7 @@ mod queues;
 mod run;
 mod runs;
 mod schedules;
+mod secrets;
 mod serve;
 mod services;
 mod store;
@@ -58,7 +62,9 @@ enum Command {
     Workflows(workflows::Args),
     Runs(runs::Args),
     Approvals(approvals::Args),
+    Audit(audit::Args),
     Schedules(schedules::Args),
+    Secrets(secrets::Args),
     Templates(templates::Args),
     Pipelines(pipelines::Args),
     Services(services::Args),
@@ -68,12 +74,14 @@ enum Command {
     Tasks(tasks::Args),
     Queues(queues::Args),
     Backends(backends::Args),
+    Namespaces(Box<namespaces::Args>),
     Nodes(nodes::Args),
     Validate(validate::Args),
     Visualize(visualize::Args),
     Fixtures(fixtures::Args),
     Db(db::Args),
     Keys(keys::Args),
+    Auth(auth::Args),
     /// Measure what this program does on this machine
     Bench(bench::Args),
     #[command(hide = true)]
@@ -96,7 +104,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Workflows(args) => block_on(workflows::run(args)),
         Command::Runs(args) => block_on(runs::run(args)),
         Command::Approvals(args) => block_on(approvals::run(args)),
+        Command::Audit(args) => block_on(audit::run(args)),
         Command::Schedules(args) => block_on(schedules::run(args)),
+        Command::Secrets(args) => block_on(secrets::run(args)),
         Command::Templates(args) => block_on(templates::run(args)),
         Command::Pipelines(args) => block_on(pipelines::run(args)),
         Command::Services(args) => block_on(services::run(args)),
@@ -105,12 +115,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tasks(args) => block_on(tasks::run(args)),
         Command::Queues(args) => block_on(queues::run(args)),
         Command::Backends(args) => block_on(backends::run(args)),
+        Command::Namespaces(args) => block_on(namespaces::run(*args)),
         Command::Nodes(args) => block_on(nodes::run(args)),
         Command::Validate(args) => validate::run(&args),
         Command::Visualize(args) => block_on(visualize::run(args)),
         Command::Fixtures(args) => block_on(fixtures::run(args)),
         Command::Db(args) => block_on(db::run(args)),
         Command::Keys(args) => keys::run(args),
+        Command::Auth(args) => block_on(auth::run(args)),
         Command::Bench(args) => bench::run(&args),
         Command::BenchWorker(args) => bench::worker::run(args),
         Command::Openapi(args) => openapi::run(&args),

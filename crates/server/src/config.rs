@@ -5,6 +5,7 @@
 //! exists, because a misspelt setting that is ignored is a safety net that is not there. Names that users of the
 //! replaced orchestrator already set (`server.host`, `database.dsn`, `HOST`, `PORT`, ...) mean what they meant.
 
+mod audit;
 mod auth;
 mod cors_origin;
 mod egress;
@@ -15,40 +16,50 @@ mod hooks;
 mod load;
 mod logging;
 mod media;
+mod namespaces;
 mod node;
 mod originals;
 mod pipelines;
 mod policy;
 mod postgres_url;
 pub mod reference;
+mod secrets;
 mod section;
 mod server;
 mod store;
 mod tasks;
+mod tenants;
+mod tls;
 mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use auth::{ApiKey, Auth, Permission};
+pub use audit::Audit;
+pub use auth::{ApiKey, Auth, Jwt, JwtKey, Required};
 pub use cors_origin::CorsOrigin;
 pub use egress::{Actions, Egress, HttpAction};
-pub use engine::{Engine, Limits, Retention};
+pub use engine::{Engine, Limits, MOST_VALUES, Retention};
 pub use error::ConfigError;
 pub use hooks::{AuditLog, Memarch};
 pub use load::Sources;
 pub use logging::{Log, LogFormat, Telemetry};
 pub use media::Media;
+pub use namespaces::{DefaultQuotas, Namespaces};
 pub use node::Node;
 pub use pipelines::{Mode, Pipelines, RetrySemantics, StorageBackends};
 pub use policy::Policy;
 pub use postgres_url::PostgresUrl;
+pub use secrets::Secrets;
 pub use section::{Key, Kind};
 pub use server::Server;
-pub use store::{Database, Pooler, Store, StoreUrl};
+pub use store::{Database, Pooler, RowLevelSecurity, Store, StoreUrl};
 pub use tasks::{
     BackendTable, BullmqTable, ChunkRules, DEFAULT_QUEUE, EffectTargets, GraphErrors, Mail, QueueRule, QueueSettings,
     Tasks,
 };
+pub(crate) use tenants::rule_of;
+pub use tenants::{TaskTypes, TenantRules, Tenants, TypeRule};
+pub use tls::TlsFiles;
 pub use value::{Millis, Secret};
 
 use section::{Section, Settings, section};
@@ -77,12 +88,20 @@ pub struct Config {
     pub node: Node,
     /// Who may do what.
     pub auth: Auth,
+    /// Who is served.
+    pub namespaces: Namespaces,
+    /// What namespaces may use that nobody created.
+    pub default_quotas: DefaultQuotas,
+    /// The keys under which secrets are kept.
+    pub secrets: Secrets,
     /// Rules for all workflows.
     pub policy: Policy,
     /// The memarch hook.
     pub memarch: Memarch,
     /// The audit log hook.
     pub audit_log: AuditLog,
+    /// The audit trail.
+    pub audit: Audit,
     /// The engine's sizes and times.
     pub engine: Engine,
     /// The `http` action.
@@ -95,6 +114,8 @@ pub struct Config {
     pub pipelines: Pipelines,
     /// Tasks: their queues, and the backends that do them.
     pub tasks: Tasks,
+    /// Tenants' workflows: how their tasks are run.
+    pub tenants: Tenants,
     /// Media files, measured and cut.
     pub media: Media,
     /// What may be used at most.
@@ -118,8 +139,8 @@ impl Default for Config {
 macro_rules! each_section {
     ($visit:ident) => {
         $visit! {
-            General, Server, Store, Database, Node, Auth, Policy, Memarch, AuditLog, Engine, HttpAction, Actions,
-            Egress, Pipelines, Tasks, Media, Limits, Retention, Log, Telemetry
+            General, Server, Store, Database, Node, Auth, Namespaces, DefaultQuotas, Secrets, Policy, Memarch, AuditLog, Audit, Engine, HttpAction, Actions,
+            Egress, Pipelines, Tasks, Tenants, Media, Limits, Retention, Log, Telemetry
         }
     };
 }
@@ -165,6 +186,16 @@ impl Config {
         StoreUrl::of(&self.store, &self.database, &self.data_dir)
     }
 
+    /// How many connections one address may hold; 0 is no limit.
+    pub(crate) fn connections_per_address(&self) -> usize {
+        // All of them come from the proxy.
+        if self.server.behind_proxy {
+            0
+        } else {
+            self.limits.connections_per_address
+        }
+    }
+
     /// Settings of the built-in executors; `loopback` says whether the server itself is bound to loopback.
     pub fn executors(&self, loopback: bool) -> Result<quintet_executors::Config, ConfigError> {
         Ok(quintet_executors::Config {
@@ -183,15 +214,20 @@ impl Config {
             database: Database::read(settings)?,
             node: Node::read(settings)?,
             auth: Auth::read(settings)?,
+            namespaces: Namespaces::read(settings)?,
+            default_quotas: DefaultQuotas::read(settings)?,
+            secrets: Secrets::read(settings)?,
             policy: Policy::read(settings)?,
             memarch: Memarch::read(settings)?,
             audit_log: AuditLog::read(settings)?,
+            audit: Audit::read(settings)?,
             engine: Engine::read(settings)?,
             http_action: HttpAction::read(settings)?,
             actions: Actions::read(settings)?,
             egress: Egress::read(settings)?,
             pipelines: Pipelines::read(settings)?,
             tasks: Tasks::read(settings)?,
+            tenants: Tenants::read(settings)?,
             media: Media::read(settings)?,
             limits: Limits::read(settings)?,
             retention: Retention::read(settings)?,
@@ -202,14 +238,17 @@ impl Config {
 
     /// What no section can judge alone, or what would otherwise be noticed only when it is too late.
     fn check(&self) -> Result<(), ConfigError> {
+        self.server.check_tls()?;
         self.database.check()?;
         self.node.check()?;
         self.engine.check(&self.store_url()?, self.database.pool_size)?;
         self.egress.policy(true)?;
         self.auth.check()?;
+        self.default_quotas.check()?;
         self.pipelines.check()?;
         self.media.check()?;
         self.tasks.check(&self.media.settings())?;
+        self.tenants.check()?;
         self.limits.check()?;
         self.memarch.check()?;
         self.audit_log.check()?;

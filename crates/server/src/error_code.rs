@@ -39,8 +39,24 @@ pub enum ErrorCode {
     TemplateNotFound,
     /// No such schedule.
     ScheduleNotFound,
+    /// No such secret.
+    SecretNotFound,
+    /// Secrets cannot be sealed or opened with the keys that this server has.
+    SecretsUnavailable,
     /// The id of a new schedule is taken.
     ScheduleExists,
+    /// No such namespace, or not the caller's.
+    NamespaceNotFound,
+    /// The name of a new namespace is taken.
+    NamespaceExists,
+    /// Something lives in the namespace.
+    NamespaceNotEmpty,
+    /// Nothing changes in the namespace at present.
+    NamespaceSuspended,
+    /// No such key.
+    KeyNotFound,
+    /// The key has expired or was revoked.
+    KeyEnded,
     /// No such run.
     RunNotFound,
     /// The run has no such step.
@@ -88,7 +104,7 @@ pub enum ErrorCode {
 use ErrorCode as E;
 
 /// All codes, in the order of their declaration.
-pub const ALL: [ErrorCode; 37] = [
+pub const ALL: [ErrorCode; 45] = [
     E::BadJson,
     E::InvalidParameter,
     E::InvalidField,
@@ -104,7 +120,15 @@ pub const ALL: [ErrorCode; 37] = [
     E::VersionNotFound,
     E::TemplateNotFound,
     E::ScheduleNotFound,
+    E::SecretNotFound,
+    E::SecretsUnavailable,
     E::ScheduleExists,
+    E::NamespaceNotFound,
+    E::NamespaceExists,
+    E::NamespaceNotEmpty,
+    E::NamespaceSuspended,
+    E::KeyNotFound,
+    E::KeyEnded,
     E::RunNotFound,
     E::StepNotFound,
     E::RunFinished,
@@ -147,7 +171,15 @@ impl ErrorCode {
             Self::VersionNotFound => "version_not_found",
             Self::TemplateNotFound => "template_not_found",
             Self::ScheduleNotFound => "schedule_not_found",
+            Self::SecretNotFound => "secret_not_found",
+            Self::SecretsUnavailable => "secrets_unavailable",
             Self::ScheduleExists => "schedule_exists",
+            Self::NamespaceNotFound => "namespace_not_found",
+            Self::NamespaceExists => "namespace_exists",
+            Self::NamespaceNotEmpty => "namespace_not_empty",
+            Self::NamespaceSuspended => "namespace_suspended",
+            Self::KeyNotFound => "key_not_found",
+            Self::KeyEnded => "key_ended",
             Self::RunNotFound => "run_not_found",
             Self::StepNotFound => "step_not_found",
             Self::RunFinished => "run_finished",
@@ -180,16 +212,22 @@ impl ErrorCode {
             E::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             E::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             E::Unauthorized => StatusCode::UNAUTHORIZED,
-            E::Forbidden => StatusCode::FORBIDDEN,
+            E::Forbidden | E::NamespaceSuspended => StatusCode::FORBIDDEN,
             E::RouteNotFound
             | E::WorkflowNotFound
             | E::VersionNotFound
             | E::TemplateNotFound
             | E::ScheduleNotFound
+            | E::SecretNotFound
+            | E::KeyNotFound
+            | E::NamespaceNotFound
             | E::RunNotFound
             | E::StepNotFound => StatusCode::NOT_FOUND,
             E::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             E::ScheduleExists
+            | E::KeyEnded
+            | E::NamespaceExists
+            | E::NamespaceNotEmpty
             | E::RunFinished
             | E::RunNotFinished
             | E::RunConflict
@@ -202,7 +240,9 @@ impl ErrorCode {
             | E::WorkflowChanged
             | E::HistoryFull => StatusCode::CONFLICT,
             E::RateLimited | E::QuotaExceeded | E::Overloaded => StatusCode::TOO_MANY_REQUESTS,
-            E::ShuttingDown | E::StoreUnavailable | E::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            E::ShuttingDown | E::StoreUnavailable | E::OutcomeUnknown | E::SecretsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             E::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -4,12 +4,17 @@
 //! methods, every reference defined, every operation with an answer and its errors. What a workflow document may
 //! hold is not written twice: it is the JSON Schema that documents are checked against.
 
+mod audit;
+mod auth;
+mod namespaces;
 mod operation;
 mod paths;
 mod pipelines;
 mod schedules;
 mod schemas;
+mod secrets;
 mod tasks;
+mod tenants;
 
 use serde_json::{Map, Value, json};
 
@@ -40,10 +45,15 @@ pub fn openapi() -> Value {
             { "name": "control", "description": "What people do to runs." },
             { "name": "observe", "description": "Steps, reasons, history and logs." },
             { "name": "schedules", "description": "What is started again and again." },
+            { "name": "audit", "description": "Who did what to which object." },
+            { "name": "namespaces", "description": "Who is served, and how much each may use." },
+            { "name": "auth", "description": "Keys, and who is asking." },
+            { "name": "secrets", "description": "What steps may send and nobody may read." },
             { "name": "nodes", "description": "The processes that work on the store." },
             { "name": "pipelines", "description": "Tasks that workers of services do, by themselves and as pipelines." },
             { "name": "tasks", "description": "Work for compute backends, by itself and as pipelines written into it." },
             { "name": "queues", "description": "Where work waits, and what does it." },
+            { "name": "tenants", "description": "Workflows of tasks, by tenant." },
         ],
         "security": [{}, { "apiKey": [] }, { "bearer": [] }],
         "paths": served,
@@ -62,7 +72,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::face::{pipelines, tasks, workflows};
+    use crate::face::{pipelines, tasks, tenants, workflows};
 
     /// What workers call is served below this too.
     const OF_WORKERS: &str = "/w/{token}";
@@ -78,7 +88,7 @@ mod tests {
 
     #[test]
     fn exactly_what_is_served_is_described() {
-        let served = [workflows::ROUTES, pipelines::ROUTES, tasks::ROUTES]
+        let served = [workflows::ROUTES, pipelines::ROUTES, tasks::ROUTES, tenants::ROUTES]
             .concat()
             .into_iter();
         let served = served.filter(|route| *route != NO_PATH && !route.1.starts_with(OF_WORKERS));

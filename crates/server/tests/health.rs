@@ -9,16 +9,16 @@ fn probes_answer_as_their_readers_expect() {
     let folder = folder();
     let server = Server::start(folder.path());
     assert_eq!(server.get("/healthz").body, "{\n  \"status\": \"ok\"\n}\n");
-    for (path, status) in [
-        ("/health", "ok"),
-        ("/health/ready", "ready"),
-        ("/readyz", "ready"),
-        ("/health/live", "alive"),
+    for (path, status, service) in [
+        ("/health", "healthy", "orchestrator-service"),
+        ("/health/ready", "ready", "quintet"),
+        ("/readyz", "ready", "quintet"),
+        ("/health/live", "alive", "quintet"),
     ] {
         let answer = server.get(path);
         let body = answer.json();
         assert_eq!((answer.status, body["status"].as_str()), (200, Some(status)), "{path}");
-        assert_eq!(body["service"], "quintet");
+        assert_eq!(body["service"], service, "{path}");
         assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
         assert!(
             body["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')),
@@ -80,6 +80,10 @@ fn figures_are_prometheus_text_or_json_as_asked_and_label_routes_not_paths() {
         .send("GET", "/metrics", &[("accept", "application/json")], "")
         .json();
     assert_eq!(summary["store"]["kind"], "sqlite");
+    assert_eq!(
+        (&summary["service"], &summary["status"]),
+        (&"orchestrator-service".into(), &"running".into())
+    );
     assert!(
         summary["process"]["resident_memory_bytes"]
             .as_u64()
@@ -104,6 +108,36 @@ fn every_answer_carries_an_id_and_the_headers_that_protect() {
     }
     let made = server.send("GET", "/healthz", &[("x-request-id", "two words")], "");
     assert!(made.header("x-request-id").is_some_and(|id| id.len() == 16), "{made:?}");
+    server.stop();
+}
+
+#[test]
+fn the_page_for_people_runs_only_its_own_script_and_is_shown_in_no_frame() {
+    let folder = folder();
+    let server = Server::start(folder.path());
+    let page = server.get("/docs");
+    for (name, value) in [
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(page.header(name), Some(value), "{name}");
+    }
+    let policy = page.header("content-security-policy").expect("a policy");
+    for part in [
+        "default-src 'none'",
+        "script-src 'sha256-",
+        "style-src 'sha256-",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(part), "{part}: {policy}");
+    }
+    assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
     server.stop();
 }
 

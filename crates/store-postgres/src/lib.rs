@@ -6,7 +6,7 @@
 //!
 //! Statements are written for batches: a commit of one request or of hundreds is one statement and one round trip. What may
 //! fail, and what is said then, is in `error`; why each statement is planned as it is, in `connect`; why the history has
-//! partitions, in `partition`. Nothing here decides a transition: rows are written as they were handed in.
+//! partitions, in `partition`; how namespaces are kept apart beneath the statements, in `wall`. Nothing here decides a transition: rows are written as they were handed in.
 
 mod codec;
 mod connect;
@@ -23,6 +23,7 @@ mod snapshot;
 mod sql;
 mod store;
 mod transfer;
+mod wall;
 mod write;
 
 #[cfg(test)]
@@ -33,6 +34,6 @@ mod support;
 
 pub use counters::Counters;
 pub use migrate::SCHEMA;
-pub use options::{Options, Pooler};
+pub use options::{Options, Pooler, RowSecurity};
 pub use snapshot::Snapshot;
 pub use store::PostgresStore;

@@ -8,7 +8,7 @@ use quintet_store::StoreError;
 use tokio_postgres::Client;
 
 use crate::error::{Fault, Result};
-use crate::sql;
+use crate::{sql, wall};
 
 const MIGRATIONS: &[(&str, &str)] = &[
     ("initial", include_str!("../migrations/0001_initial.sql")),
@@ -17,6 +17,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "steps_letters_records",
         include_str!("../migrations/0003_steps_letters_records.sql"),
     ),
+    ("fair_queues", include_str!("../migrations/0004_fair_queues.sql")),
+    ("row_security", include_str!("../migrations/0005_row_security.sql")),
 ];
 
 /// The schema version of this program.
@@ -64,7 +66,8 @@ async fn apply(client: &Client, migrations: &Migrations) -> Result<()> {
         let note = format!("INSERT INTO quintet.migrations (number, name) VALUES ({number}, '{name}')");
         client.batch_execute(&note).await?;
     }
-    Ok(())
+    // Whoever sees the policies finds them on every table, or the tables would look empty to those who are at work.
+    wall::complete(client).await
 }
 
 /// Where the numbers are kept. The schema may have been made by somebody who may make schemas.
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
     use crate::support;
 
-    /// Every table, column, constraint and index, without the partitions, whose names are of the day.
+    /// Every table, column, constraint, index and policy, without the partitions, whose names are of the day.
     const DUMP: &str = "
         WITH tables AS (
             SELECT oid, relname, reloptions, relkind
@@ -149,6 +152,19 @@ mod tests {
             SELECT t.relname, 3, row_number() OVER (ORDER BY i.indexrelid::regclass::text), '  ' || pg_get_indexdef(i.indexrelid)
             FROM tables t
                 JOIN pg_index i ON i.indrelid = t.oid
+            UNION ALL
+            SELECT t.relname, 4, 0, '  ROW LEVEL SECURITY'
+                || CASE WHEN c.relforcerowsecurity THEN ', FORCED' ELSE '' END
+            FROM tables t
+                JOIN pg_class c ON c.oid = t.oid AND c.relrowsecurity
+            UNION ALL
+            SELECT t.relname, 5, row_number() OVER (ORDER BY p.polname), '  POLICY ' || p.polname || ' ' || p.polcmd::text
+                || CASE p.polroles WHEN '{0}' THEN '' WHEN ARRAY[c.relowner] THEN ' TO the owner' ELSE ' TO others' END
+                || coalesce(' USING (' || pg_get_expr(p.polqual, t.oid) || ')', '')
+                || coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, t.oid) || ')', '')
+            FROM tables t
+                JOIN pg_class c ON c.oid = t.oid
+                JOIN pg_policy p ON p.polrelid = t.oid
         ) AS all_lines
         ORDER BY relname COLLATE \"C\", part, place";
 
@@ -229,7 +245,14 @@ mod tests {
             until: quintet_core::time::Time(1),
         };
         let asks = [quintet_store::QueueAsk::all("http")];
-        let found = support::wait(quintet_store::Store::queued(&store, &asks, claim, 10)).unwrap();
+        let found = support::wait(quintet_store::Store::queued(
+            &store,
+            &asks,
+            &quintet_store::Turns::default(),
+            claim,
+            10,
+        ))
+        .unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].run.bits(), found[0].node, &*found[0].queue), (7, 3, "http"));
         let status = support::wait(quintet_store::Store::status(&store)).unwrap();

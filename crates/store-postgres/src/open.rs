@@ -9,6 +9,7 @@ use crate::error::{self, Fault, Result, Verdict};
 use crate::migrate;
 use crate::options::{Options, Pooler};
 use crate::sql;
+use crate::wall::{self, Wall};
 
 /// The oldest major version that has what the statements use.
 const OLDEST: i32 = 12;
@@ -26,8 +27,9 @@ pub fn pool(config: Config, tls: MakeRustlsConnect, options: &Options) -> Result
     pool.map_err(|error| StoreError::Internal(error.to_string()))
 }
 
-/// Looks at the server, and brings the schema up to date.
-pub async fn prepare(pool: &Pool, options: &Options) -> Result<()> {
+/// Looks at the server, brings the schema up to date, and sees how namespaces can be kept apart; also says how to leave
+/// one.
+pub async fn prepare(pool: &Pool, options: &Options) -> Result<(Wall, String)> {
     let first = pool
         .get()
         .await
@@ -36,12 +38,17 @@ pub async fn prepare(pool: &Pool, options: &Options) -> Result<()> {
     if options.pooler == Pooler::None {
         refuse_pooler(&first, pool).await?;
     }
-    let migrated = migrate::migrate(&first).await;
-    if migrated.is_err() {
+    let prepared = async {
+        migrate::migrate(&first).await?;
+        let wall = wall::raise(&first, options.row_security).await?;
+        Ok((wall, wall::leaving(&first).await?))
+    };
+    let prepared = prepared.await;
+    if prepared.is_err() {
         // With whatever is open on it.
         drop(deadpool_postgres::Object::take(first));
     }
-    migrated
+    prepared
 }
 
 /// The version of the schema, if there is one; changes nothing.

@@ -14,6 +14,18 @@ pub enum Pooler {
     Transaction,
 }
 
+/// Whether row-level security keeps namespaces apart, beneath the conditions of the statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowSecurity {
+    /// Where the user may make the role that it takes, or may use the one that is there.
+    #[default]
+    Auto,
+    /// Yes, or the store is not opened.
+    On,
+    /// No.
+    Off,
+}
+
 /// How a store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -21,6 +33,8 @@ pub struct Options {
     pub pool_size: usize,
     /// What lies between.
     pub pooler: Pooler,
+    /// The second wall between namespaces.
+    pub row_security: RowSecurity,
     /// Certificates to trust beside those of the system, as a PEM file.
     pub ca_file: Option<PathBuf>,
     /// How long to wait for a new connection.
@@ -36,6 +50,7 @@ impl Default for Options {
         Self {
             pool_size: 10,
             pooler: Pooler::None,
+            row_security: RowSecurity::Auto,
             ca_file: None,
             connect_timeout: Duration::from_secs(5),
             checkout_timeout: Duration::from_secs(5),

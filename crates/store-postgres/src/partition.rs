@@ -169,11 +169,13 @@ pub async fn make(database: &Database, days: &Days, wanted: BTreeSet<Day>) -> Re
     session
         .flight(&[BEGIN, Step::Plain("SET LOCAL lock_timeout = '5s'"), Step::Plain(&lock)])
         .await?;
-    let there = session
-        .flight(&[Step::Run(&sql::HISTORY_PARTITIONS, Vec::new())])
-        .await?
-        .remove(0);
-    let there = there
+    let looks = [
+        Step::Run(&sql::WALL_ENGINE, Vec::new()),
+        Step::Run(&sql::HISTORY_PARTITIONS, Vec::new()),
+    ];
+    let found = session.flight(&looks).await?;
+    let engine: String = get(found[0].single()?, 0)?;
+    let there = found[1]
         .rows
         .iter()
         .map(|row| get::<&str>(row, 0))
@@ -181,7 +183,7 @@ pub async fn make(database: &Database, days: &Days, wanted: BTreeSet<Day>) -> Re
     let definitions: Vec<String> = wanted
         .iter()
         .filter(|day| !there.contains(&*day.table()))
-        .map(|day| definition(*day))
+        .map(|day| definition(*day, &engine))
         .collect();
     let mut steps: Vec<Step<'_>> = definitions.iter().map(|text| Step::Plain(text)).collect();
     steps.push(COMMIT);
@@ -190,10 +192,13 @@ pub async fn make(database: &Database, days: &Days, wanted: BTreeSet<Day>) -> Re
     Ok(())
 }
 
-fn definition(day: Day) -> String {
+/// Whoever goes through the table meets its policies and none of these: they are for those who go past it.
+fn definition(day: Day, engine: &str) -> String {
     let (table, bounds) = (day.table(), day.bounds());
     format!(
         "CREATE TABLE quintet.{table} (LIKE quintet.history INCLUDING ALL); \
+         ALTER TABLE quintet.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+         CREATE POLICY engine ON quintet.{table} TO {engine} USING (true); \
          ALTER TABLE quintet.history ATTACH PARTITION quintet.{table} FOR VALUES {bounds}"
     )
 }

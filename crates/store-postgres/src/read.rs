@@ -6,4 +6,5 @@ pub mod records;
 pub mod runs;
 pub mod status;
 pub mod steps;
+pub mod usage;
 pub mod workflows;

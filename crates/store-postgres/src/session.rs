@@ -17,6 +17,7 @@ use crate::counters::Meters;
 use crate::error::{Fault, Lost, Result, Verdict};
 use crate::options::{Options, Pooler};
 use crate::sql::{Keep, Statement};
+use crate::wall::Wall;
 
 /// How often the same is tried when somebody else is in the way.
 const TRIES: usize = 8;
@@ -49,6 +50,11 @@ pub struct Database {
     pub pool: Pool,
     pub options: Options,
     pub meters: Arc<Meters>,
+    pub wall: Wall,
+    /// As [`crate::wall::leaving`].
+    pub leave: String,
+    #[cfg(test)]
+    pub conditions: crate::sql::Conditions,
 }
 
 impl Database {
@@ -170,20 +176,34 @@ async fn send(database: &Database, object: &Object, steps: &[Step<'_>]) -> Resul
             Step::Plain(text) => plain(object, text).boxed(),
             Step::Run(statement, params) if keeps && statement.keep == Keep::Plan => {
                 statements += 1;
-                let prepared = object.prepare_typed_cached(statement.text, statement.types).await;
+                let prepared = object
+                    .prepare_typed_cached(text(database, statement), statement.types)
+                    .await;
                 let prepared = prepared.map_err(|error| Fault::Unprepared(statement.path, error))?;
                 async move { collect(object.query_raw(&prepared, params.iter().copied()).await?).await }.boxed()
             }
             Step::Run(statement, params) => {
                 statements += 1;
                 let typed = params.iter().copied().zip(statement.types.iter().cloned());
-                async move { collect(object.query_typed_raw(statement.text, typed).await?).await }.boxed()
+                let text = text(database, statement);
+                async move { collect(object.query_typed_raw(text, typed).await?).await }.boxed()
             }
         });
     }
     database.meters.flight(statements);
     // They are polled in order and each is sent when it is polled first, so that is the order on the wire.
     join_all(futures).await.into_iter().collect()
+}
+
+#[cfg(not(test))]
+fn text(_: &Database, statement: &'static Statement) -> &'static str {
+    statement.text
+}
+
+/// Tests of the wall send statements that have lost their conditions.
+#[cfg(test)]
+fn text(database: &Database, statement: &'static Statement) -> &'static str {
+    statement.with(database.conditions)
 }
 
 async fn plain(object: &Object, text: &str) -> Result<Answer> {

@@ -119,7 +119,7 @@ statements! {
     OUTBOX_RETRY = Plan "outbox/retry" [INT8S, TEXT, INT8],
     PLANS_GET = Plan "plans/get" [BYTEA],
     PLANS_PUT = Plan "plans/put" [BYTEAS, TEXTS],
-    QUEUE_CLAIM = Plan "queue/claim" [TEXTS, INT8S, INT8, INT8, INT8, INT8],
+    QUEUE_CLAIM = Plan "queue/claim" [TEXTS, INT8S, INT8, INT8, INT8, INT8, TEXTS, TEXTS],
     QUEUE_COUNT = Nothing "queue/count" [],
     QUEUE_COUNTS = Nothing "queue/counts" [TEXT],
     QUEUE_PUT = Plan "queue/put" [UUIDS, INT8S, TEXTS, INT8S, TEXTS],
@@ -198,6 +198,17 @@ statements! {
     TRANSFER_STEPS = Plan "transfer/steps" [UUID, INT8, INT8],
     TRANSFER_VERSIONS = Plan "transfer/versions" [TEXT, TEXT, INT8, INT8, INT8],
     TRANSFER_WORKFLOWS = Plan "transfer/workflows" [TEXT, TEXT, INT8, INT8],
+    USAGE_HISTORIES = Nothing "usage/histories" [UUIDS],
+    USAGE_LIVE_RUNS = Plan "usage/live_runs" [],
+    USAGE_NAMESPACE = Nothing "usage/namespace" [TEXT],
+    WALL_BLIND = Nothing "wall/blind" [],
+    WALL_ENGINE = Nothing "wall/engine" [],
+    WALL_ENTER = Plan "wall/enter" [TEXT, TEXT],
+    WALL_GAPS = Nothing "wall/gaps" [],
+    WALL_GRANTS = Nothing "wall/grants" [],
+    WALL_HOLDS = Nothing "wall/holds" [],
+    WALL_ROLE = Nothing "wall/role" [],
+    WALL_USER = Nothing "wall/user" [],
     WORKFLOWS_CURRENT = Plan "workflows/current" [TEXTS, TEXTS],
     WORKFLOWS_DELETE = Plan "workflows/delete" [TEXT, TEXT],
     WORKFLOWS_DELETE_VERSIONS = Plan "workflows/delete_versions" [TEXT, TEXT],
@@ -205,6 +216,44 @@ statements! {
     WORKFLOWS_LIST = Plan "workflows/list" [TEXT, TEXT, INT8],
     WORKFLOWS_PUT = Plan "workflows/put" [TEXT, TEXT, TEXT, TEXT, BYTEA, TEXT, INT8, INT8],
     WORKFLOWS_VERSIONS = Plan "workflows/versions" [TEXT, TEXT],
+}
+
+/// Whether statements keep what they say about the namespace.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    Kept,
+    Stripped,
+}
+
+#[cfg(test)]
+impl Statement {
+    /// The text, or what is left of it when nothing asks for a namespace any more.
+    pub fn with(&'static self, conditions: Conditions) -> &'static str {
+        use std::collections::HashMap;
+        use std::sync::{LazyLock, Mutex};
+
+        static STRIPPED: LazyLock<Mutex<HashMap<&str, &str>>> = LazyLock::new(Mutex::default);
+        if conditions == Conditions::Kept {
+            return self.text;
+        }
+        let mut stripped = STRIPPED.lock().expect("no test panics here");
+        stripped.entry(self.path).or_insert_with(|| strip(self.text).leak())
+    }
+}
+
+/// Conditions on a parameter, or on a row made of parameters. What joins two tables is none.
+#[cfg(test)]
+fn strip(text: &str) -> String {
+    let mut stripped = text.replace("r.namespace = i.namespace", "true");
+    while let Some(at) = stripped.find("namespace = $") {
+        let behind = at + "namespace = $".len();
+        let digits = stripped[behind..].bytes().take_while(u8::is_ascii_digit).count();
+        let word = |byte: char| byte.is_ascii_alphanumeric() || byte == '.' || byte == '_';
+        let before = stripped[..at].trim_end_matches(word).len();
+        stripped.replace_range(before..behind + digits, "true");
+    }
+    stripped
 }
 
 #[cfg(test)]
@@ -251,6 +300,10 @@ mod tests {
 
     /// The plan that a session of the store keeps for a statement.
     fn plan(database: &Database, statement: &Statement) -> String {
+        plan_as(database, "", statement)
+    }
+
+    fn plan_as(database: &Database, before: &str, statement: &Statement) -> String {
         let types: Vec<&str> = statement.types.iter().map(Type::name).collect();
         let parameters = |list: String| if list.is_empty() { list } else { format!("({list})") };
         let values = parameters(vec!["NULL"; types.len()].join(", "));
@@ -260,8 +313,71 @@ mod tests {
             .map(|setting| format!("SET {};", setting.trim_start_matches("-c ")))
             .collect();
         let text = statement.text;
-        let explain = format!("{settings} PREPARE it{types} AS {text}; EXPLAIN EXECUTE it{values}");
+        let explain = format!("{before} {settings} PREPARE it{types} AS {text}; EXPLAIN EXECUTE it{values}");
         database.psql(&explain).unwrap()
+    }
+
+    /// What a plain owner of the tables, who passes by no policy, and a tenant are in a session of their own.
+    const OWNER: &str = "SET ROLE quintet_test_house;";
+    const TENANT: &str = "SET ROLE quintet_tenant; SET quintet.namespace = 'mine';";
+
+    /// Statements that are sent within a namespace.
+    const WITHIN: &[&Statement] = &[
+        &HISTORY_LIST,
+        &IDEMPOTENCY_GET,
+        &LETTERS_GET,
+        &LETTERS_LIST,
+        &LETTERS_LIST_ALL,
+        &RECORDS_GET,
+        &RECORDS_LIST,
+        &RECORDS_LOCK,
+        &RUNS_GET,
+        &RUNS_LIST,
+        &RUNS_LIST_BY_NAMESPACE,
+        &RUNS_LIST_BY_PREFIX,
+        &RUNS_LIST_BY_STATUS,
+        &RUNS_LIST_BY_WORKFLOW,
+        &RUNS_LIST_LIVE,
+        &STEPS_COUNT,
+        &STEPS_LIST,
+        &STEPS_LIST_BY_RUN,
+        &WORKFLOWS_GET,
+        &WORKFLOWS_LIST,
+        &WORKFLOWS_VERSIONS,
+    ];
+
+    #[test]
+    fn policies_leave_the_engines_plans_as_they_are() {
+        let database = support::database();
+        support::open(&support::hand_over(&database));
+        for statement in ALL.iter().filter(|statement| !statement.path.starts_with("wall/")) {
+            let (superusers, owners) = (plan(&database, statement), plan_as(&database, OWNER, statement));
+            assert_eq!(shape(&superusers), shape(&owners), "{}", statement.path);
+            assert!(!owners.contains("current_setting"), "{}:\n{owners}", statement.path);
+        }
+    }
+
+    /// A plan without its conditions: which of two equal ones is named, and in which order, is not always the same.
+    fn shape(plan: &str) -> Vec<&str> {
+        let lines = plan.lines().map(|line| line.split("  (cost").next().unwrap_or(line));
+        let nodes = lines.filter(|line| !["Filter:", "Cond:"].iter().any(|word| line.contains(word)));
+        nodes.collect()
+    }
+
+    #[test]
+    fn what_is_sent_within_a_namespace_goes_through_the_same_indices() {
+        let database = support::database();
+        let indices = |plan: &str| {
+            let lines = plan.lines().filter(|line| line.contains(" using "));
+            let names = lines.filter_map(|line| line.split(" using ").nth(1)?.split(' ').next().map(str::to_owned));
+            names.collect::<BTreeSet<_>>()
+        };
+        for statement in WITHIN {
+            let (engines, tenants) = (plan(&database, statement), plan_as(&database, TENANT, statement));
+            assert!(!tenants.contains("Seq Scan"), "{}:\n{tenants}", statement.path);
+            let lost: Vec<_> = indices(&engines).difference(&indices(&tenants)).cloned().collect();
+            assert!(lost.is_empty(), "{} without {lost:?}:\n{tenants}", statement.path);
+        }
     }
 
     /// Statements that look at a whole table, each for a reason.
@@ -278,6 +394,8 @@ mod tests {
         "queue/count",
         "queue/counts",
         "outbox/count",
+        // For people, and now and then for a limit of what is stored.
+        "usage/namespace",
         // Once per move; the first stops at the first row that there is.
         "transfer/begin",
         "transfer/counts",
@@ -288,6 +406,11 @@ mod tests {
         "status/settings",
         "status/snapshot",
         "history/partitions",
+        // Once per start.
+        "wall/blind",
+        "wall/gaps",
+        "wall/grants",
+        "wall/role",
     ];
 
     #[test]
@@ -335,6 +458,7 @@ mod tests {
                 &RUNS_CLAIMED,
                 &["Index Scan using runs_live on runs", "Index Cond: (id >= $2)"],
             ),
+            (&USAGE_LIVE_RUNS, &["using runs_live on runs"]),
             (&RUNS_NEXT_WAKE, &["Index Only Scan using runs_wake on runs"]),
             (&RUNS_LIST, &["Index Scan Backward using runs_pkey on runs"]),
             (&RUNS_LIST_LIVE, &["Index Scan Backward using runs_live on runs"]),
@@ -360,8 +484,8 @@ mod tests {
             (
                 &QUEUE_CLAIM,
                 &[
-                    "Index Scan using queue_in_order on queue",
-                    "Index Cond: (queue = a.queue)",
+                    "Index Scan using queue_in_turn on queue",
+                    "Index Cond: ((queue = p.queue) AND (namespace = p.namespace))",
                 ],
             ),
             (

@@ -8,10 +8,10 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Beat, Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NodeBeat, NodeRow,
-    OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow,
-    StepCounts, StepFilter, StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow,
-    WorkflowVersionRow, WorkflowWrite,
+    Beat, Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NamespaceUsage,
+    NodeBeat, NodeRow, OutboxAsk, OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter,
+    RunPage, RunRow, StepCounts, StepFilter, StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, Turns,
+    UnitResult, WorkflowRow, WorkflowVersionRow, WorkflowWrite,
 };
 
 use crate::counters::{Counters, Meters};
@@ -20,6 +20,7 @@ use crate::hints::Hints;
 use crate::options::{Options, Pooler};
 use crate::partition::{self, Days};
 use crate::session::{Database, ForCaller};
+use crate::wall::Wall;
 use crate::{codec, connect, open, read, sql, transfer, write};
 
 /// What a store is opened for.
@@ -53,14 +54,22 @@ impl PostgresStore {
         let config = connect::config(url, &options)?;
         let tls = connect::tls(options.ca_file.as_deref())?;
         let pool = open::pool(config.clone(), tls.clone(), &options)?;
-        open::prepare(&pool, &options).await.or_lost(Lost::Harmless)?;
+        let (wall, leave) = open::prepare(&pool, &options).await.or_lost(Lost::Harmless)?;
         let hints = match options.pooler {
             Pooler::None => Hints::start(config, tls),
             Pooler::Transaction => Hints::default(),
         };
         let meters = Arc::new(Meters::default());
         let store = Self {
-            database: Database { pool, options, meters },
+            database: Database {
+                pool,
+                options,
+                meters,
+                wall,
+                leave,
+                #[cfg(test)]
+                conditions: sql::Conditions::Kept,
+            },
             days: Days::default(),
             hints,
         };
@@ -96,6 +105,11 @@ impl PostgresStore {
     /// What was done since the store was opened.
     pub fn counters(&self) -> Counters {
         self.database.meters.read()
+    }
+
+    /// Whether row-level security is used: what is read or written for one namespace goes by a role that sees nothing else.
+    pub fn row_level_security(&self) -> bool {
+        self.database.wall == Wall::Up
     }
 
     /// The pool ends with the store, so it knows.
@@ -181,8 +195,14 @@ impl Store for PostgresStore {
             .or_lost(Lost::Harmless)
     }
 
-    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        write::claims::queued(&self.database, asks, claim, limit)
+    async fn queued(
+        &self,
+        asks: &[QueueAsk],
+        turns: &Turns,
+        claim: Claim,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError> {
+        write::claims::queued(&self.database, asks, turns, claim, limit)
             .await
             .or_lost(Lost::Harmless)
     }
@@ -195,6 +215,16 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<StepPage, StoreError> {
         read::steps::page(&self.database, namespace, filter, offset, limit)
+            .await
+            .or_lost(Lost::Harmless)
+    }
+
+    async fn live_runs(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError> {
+        read::usage::live_runs(&self.database).await.or_lost(Lost::Harmless)
+    }
+
+    async fn namespace_usage(&self, namespace: &str) -> Result<NamespaceUsage, StoreError> {
+        read::usage::of_namespace(&self.database, namespace)
             .await
             .or_lost(Lost::Harmless)
     }
@@ -366,7 +396,8 @@ impl Store for PostgresStore {
     async fn backup(&self, _path: &Path) -> Result<(), StoreError> {
         self.refuse_closed()?;
         Err(StoreError::Refused(
-            "a PostgreSQL database is backed up with its own tools: use pg_dump for a copy of this database, or \
+            "a PostgreSQL database is backed up with its own tools: use pg_dump for a copy of this database (as the \
+             owner of its tables with --enable-row-security), or \
              pg_basebackup with WAL archiving for one that can be brought to any moment"
                 .to_owned(),
         ))

@@ -10,7 +10,7 @@ use quintet_core::time::Time;
 use quintet_store::conformance::support::{
     AnyStore, apply, apply_all, asks, claim_of, commit_at, due_numbers, id, message, start, unit,
 };
-use quintet_store::{Commit, OutboxAsk, QueueAsk, RunWrite, Unit};
+use quintet_store::{Commit, OutboxAsk, QueueAsk, RunWrite, Turns, Unit};
 use quintet_store_postgres::{Options, PostgresStore};
 use quintet_testkit::postgres::Database;
 use tokio::task::JoinSet;
@@ -58,7 +58,10 @@ async fn of_32_claimers_each_of_100_000_ready_steps_gets_to_exactly_one() {
             let mut owners = (1..).map(|round| round * 32 + claimer);
             while total.load(Ordering::SeqCst) < RUNS * u64::from(STEPS) {
                 let claim = claim_of(owners.next().unwrap_or(claimer), 0, LATER);
-                let some = store.queued(&asks(&["work"]), claim, 1000).await.unwrap();
+                let some = store
+                    .queued(&asks(&["work"]), &Turns::default(), claim, 1000)
+                    .await
+                    .unwrap();
                 total.fetch_add(some.len() as u64, Ordering::SeqCst);
                 taken.extend(some.into_iter().map(|entry| (entry.run, entry.node)));
             }
@@ -67,7 +70,7 @@ async fn of_32_claimers_each_of_100_000_ready_steps_gets_to_exactly_one() {
     }
     let taken = claimers.join_all().await;
     let more = stores[0]
-        .queued(&asks(&["work"]), claim_of(u64::MAX, 0, LATER), 1000)
+        .queued(&asks(&["work"]), &Turns::default(), claim_of(u64::MAX, 0, LATER), 1000)
         .await
         .unwrap();
     assert_eq!(more, []);
@@ -95,7 +98,7 @@ async fn claimers_that_take_away_what_they_claimed_do_each_step_once() {
             let mut done = Vec::new();
             loop {
                 let some = store
-                    .queued(&asks(&["a", "b"]), claim_of(owner, 0, LATER), 20)
+                    .queued(&asks(&["a", "b"]), &Turns::default(), claim_of(owner, 0, LATER), 20)
                     .await
                     .unwrap();
                 if some.is_empty() && store.status().await.unwrap().queued == 0 {
@@ -196,7 +199,7 @@ async fn what_somebody_is_writing_is_stepped_over() {
     );
     let queued = async |owner| {
         let entries = store
-            .queued(&[QueueAsk::all("a")], claim_of(owner, 20, LATER), 10)
+            .queued(&[QueueAsk::all("a")], &Turns::default(), claim_of(owner, 20, LATER), 10)
             .await;
         entries.unwrap().iter().map(|entry| entry.run).collect::<Vec<_>>()
     };
@@ -274,7 +277,9 @@ async fn whichever_way_a_move_goes_it_ends_the_claim_and_keeps_the_book_of_holde
 async fn whichever_way_a_taken_step_is_put_again_it_is_free() {
     let (_database, store) = one();
     let queued = async |owner| {
-        let entries = store.queued(&[QueueAsk::all("a")], claim_of(owner, 0, LATER), 10).await;
+        let entries = store
+            .queued(&[QueueAsk::all("a")], &Turns::default(), claim_of(owner, 0, LATER), 10)
+            .await;
         entries.unwrap().iter().map(|entry| entry.run).collect::<Vec<_>>()
     };
     // Alone, and with a run that is started: that goes the long way.

@@ -11,7 +11,7 @@ use quintet_core::id::RunId;
 use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::time::Time;
 use quintet_store::conformance::support::{AnyStore, DEFAULT, apply_all, claim_of, commit_at, id, start, unit};
-use quintet_store::{Commit, QueueAsk, RunWrite, StepFilter, StepLimit, StepRow, Unit, UnitResult};
+use quintet_store::{Commit, QueueAsk, RunWrite, StepFilter, StepLimit, StepRow, Turns, Unit, UnitResult};
 use quintet_store_postgres::{Options, PostgresStore};
 use quintet_testkit::postgres::Database;
 use tokio::task::JoinSet;
@@ -151,7 +151,7 @@ async fn work(store: AnyStore, owner: u64, shared: Arc<Shared>) {
     }];
     while shared.done.load(Ordering::SeqCst) < STEPS {
         let claim = claim_of(owner, 10, 1_000_000);
-        for entry in store.queued(&ask, claim, 100).await.unwrap() {
+        for entry in store.queued(&ask, &Turns::default(), claim, 100).await.unwrap() {
             if change(&store, owner, entry.run, entry.node, StepStatus::InProgress).await != UnitResult::Applied {
                 shared.refused.fetch_add(1, Ordering::SeqCst);
                 continue;

@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_origin.sql"),
     include_str!("../migrations/0003_steps_letters_records.sql"),
+    include_str!("../migrations/0004_fair_queues.sql"),
+    include_str!("../migrations/0005_row_security.sql"),
 ];
 
 /// The schema version of this program.

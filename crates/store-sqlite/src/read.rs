@@ -6,6 +6,7 @@ pub mod records;
 pub mod runs;
 pub mod status;
 pub mod steps;
+pub mod usage;
 pub mod workflows;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};

@@ -43,6 +43,7 @@ statements! {
     QUEUE_COUNT = "queue/count",
     QUEUE_COUNTS = "queue/counts",
     QUEUE_LIST = "queue/list",
+    QUEUE_NAMESPACES = "queue/namespaces",
     QUEUE_PUT = "queue/put",
     QUEUE_REMOVE = "queue/remove",
     QUEUE_REMOVE_RUN = "queue/remove_run",
@@ -102,6 +103,9 @@ statements! {
     TRANSFER_STEPS = "transfer/steps",
     TRANSFER_VERSIONS = "transfer/versions",
     TRANSFER_WORKFLOWS = "transfer/workflows",
+    USAGE_HISTORY = "usage/history",
+    USAGE_LIVE_RUNS = "usage/live_runs",
+    USAGE_NAMESPACE = "usage/namespace",
     WORKFLOWS_CURRENT = "workflows/current",
     WORKFLOWS_DELETE = "workflows/delete",
     WORKFLOWS_DELETE_VERSIONS = "workflows/delete_versions",
@@ -188,7 +192,13 @@ mod tests {
         "runs/count",
         "queue/count",
         "queue/counts",
+        // Scans what the walk from namespace to namespace found.
+        "queue/namespaces",
         "outbox/count",
+        // Looks at all unfinished runs, while namespaces have a limit of them.
+        "usage/live_runs",
+        // For people, and now and then for a limit of what is stored.
+        "usage/namespace",
         // Once per move; the first stops at the first row that there is.
         "transfer/begin",
         "transfer/counts",
@@ -218,7 +228,7 @@ mod tests {
             ("runs/settle", "SEARCH runs USING PRIMARY KEY (id=?)"),
             (
                 "runs/list_by_workflow",
-                "SEARCH runs USING INDEX runs_by_workflow (namespace=? AND workflow=? AND id<?)",
+                "SEARCH runs USING INDEX runs_by_workflow (namespace=? AND workflow=? AND <expr>=? AND id<?)",
             ),
             (
                 "runs/list_by_status",
@@ -233,7 +243,10 @@ mod tests {
                 "history/list",
                 "SEARCH history USING INDEX history_in_order (run=? AND seq>?)",
             ),
-            ("queue/list", "SEARCH queue USING INDEX queue_in_order (queue=?)"),
+            (
+                "queue/list",
+                "SEARCH queue USING COVERING INDEX queue_in_turn (queue=? AND namespace=?)",
+            ),
             ("queue/remove", "SEARCH queue USING PRIMARY KEY (run=? AND node=?)"),
             (
                 "idempotency/get",

@@ -8,10 +8,10 @@ use quintet_core::id::RunId;
 use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 use quintet_store::{
-    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, OutboxAsk, OutboxEntry,
-    QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts, StepFilter,
-    StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, UnitResult, WorkflowRow, WorkflowVersionRow,
-    WorkflowWrite,
+    Claim, Commit, DeadLetter, DueRun, Head, IdempotencyRecord, LetterFilter, LetterPage, NamespaceUsage, OutboxAsk,
+    OutboxEntry, QueueAsk, QueueCount, QueueEntry, Record, RecordWrite, RunFilter, RunPage, RunRow, StepCounts,
+    StepFilter, StepPage, Store, StoreError, StoreStatus, StoredCommit, StoredRun, Turns, UnitResult, WorkflowRow,
+    WorkflowVersionRow, WorkflowWrite,
 };
 
 use crate::connect::{self, Synchronous};
@@ -221,9 +221,17 @@ impl Store for SqliteStore {
         self.read(move |reader| read::runs::claimed(reader, after, limit)).await
     }
 
-    async fn queued(&self, asks: &[QueueAsk], _claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+    async fn queued(
+        &self,
+        asks: &[QueueAsk],
+        turns: &Turns,
+        _claim: Claim,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError> {
+        let turns = turns.clone();
         let asks = asks.to_vec();
-        self.read(move |reader| read::queue::queued(reader, &asks, limit)).await
+        self.read(move |reader| read::queue::queued(reader, &asks, &turns, limit))
+            .await
     }
 
     async fn steps(
@@ -235,6 +243,16 @@ impl Store for SqliteStore {
     ) -> Result<StepPage, StoreError> {
         let (namespace, filter) = (namespace.to_owned(), filter.clone());
         self.read(move |reader| read::steps::page(reader, &namespace, &filter, offset, limit))
+            .await
+    }
+
+    async fn live_runs(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError> {
+        self.read(read::usage::live_runs).await
+    }
+
+    async fn namespace_usage(&self, namespace: &str) -> Result<NamespaceUsage, StoreError> {
+        let namespace = namespace.to_owned();
+        self.read(move |reader| read::usage::of_namespace(reader, &namespace))
             .await
     }
 

@@ -350,3 +350,38 @@ async fn the_few_of_a_workflow_are_found_behind_any_number_of_others() {
     let last = page(false, Some(id(4))).await;
     assert_eq!((ids(&last), last.next), (vec![id(2), id(1)], None));
 }
+
+#[tokio::test]
+async fn the_finished_and_the_unfinished_of_a_workflow_come_as_one_list() {
+    let place = Place::new();
+    let store = place.store();
+    let of = |number: u64| {
+        let run = start(number).with(|row| row.workflow = "queue:a".into());
+        match number % 3 {
+            0 => run
+                .with(|row| row.status = RunStatus::Complete)
+                .with(|row| row.finished_at = Some(row.created_at)),
+            1 => run
+                .with(|row| row.status = RunStatus::Error)
+                .with(|row| row.finished_at = Some(row.created_at)),
+            _ => run,
+        }
+    };
+    support::apply_all(&store, (1..=9).map(of)).await;
+    let found = async |statuses: &[RunStatus], before| {
+        let filter = RunFilter {
+            workflow: Some("queue:a".into()),
+            statuses: statuses.to_vec(),
+            ..RunFilter::default()
+        };
+        let page = store.runs(DEFAULT, &filter, before, 4).await.unwrap();
+        support::numbers(page.rows.iter().map(|row| row.id))
+    };
+    use RunStatus::{Complete, Error, StepsInProcess};
+    assert_eq!(found(&[], None).await, [9, 8, 7, 6]);
+    assert_eq!(found(&[], Some(id(6))).await, [5, 4, 3, 2]);
+    assert_eq!(found(&[Complete], None).await, [9, 6, 3]);
+    assert_eq!(found(&[Error], None).await, [7, 4, 1]);
+    assert_eq!(found(&[Complete, Error], Some(id(7))).await, [6, 4, 3, 1]);
+    assert_eq!(found(&[StepsInProcess, Error], None).await, [8, 7, 5, 4]);
+}

@@ -23,6 +23,7 @@ pub mod shared;
 pub mod steps;
 pub mod support;
 pub mod transfer;
+pub mod usage;
 pub mod wakes;
 pub mod workflows;
 
@@ -159,6 +160,8 @@ macro_rules! conformance {
                 putting_a_step_again_replaces_its_entry,
                 an_entry_can_be_put_and_removed_in_one_commit,
                 entries_carry_their_namespace,
+                namespaces_come_in_turn_and_priorities_count_within_them,
+                with_room_for_few_those_that_were_served_last_wait,
             }
             steps {
                 a_row_of_a_step_is_read_back_as_it_was_written,
@@ -223,6 +226,12 @@ macro_rules! conformance {
                 workflows_are_isolated_by_namespace,
                 deleting_a_workflow_keeps_its_runs,
                 a_deleted_workflow_starts_again_at_one,
+            }
+            usage {
+                unfinished_runs_are_counted_by_namespace,
+                a_namespace_that_nobody_used_holds_nothing,
+                everything_of_a_namespace_is_counted_and_nothing_of_another,
+                of_many_runs_the_newest_stand_for_all,
             }
             retention {
                 only_what_ended_before_the_time_is_removed,

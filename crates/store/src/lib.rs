@@ -7,6 +7,7 @@
 
 mod check;
 mod commit;
+mod deal;
 mod error;
 mod memory;
 mod node;
@@ -15,6 +16,7 @@ mod record;
 mod steps;
 mod traits;
 pub mod transfer;
+mod usage;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -23,6 +25,7 @@ pub use commit::{
     Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, PlanWrite, QueueChange, RunRow, RunWrite, Unit,
     UnitResult,
 };
+pub use deal::{Deal, Ranked, Turns};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use node::{Beat, Claim, Head, NodeBeat, NodeRow, Notice, NoticeWrite, WorkflowPin};
@@ -33,3 +36,4 @@ pub use query::{
 pub use record::{Record, RecordWrite};
 pub use steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepLimit, StepPage, StepRow};
 pub use traits::Store;
+pub use usage::{MEASURED_RUNS, NamespaceUsage};

@@ -12,6 +12,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod units;
+mod usage;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
 use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
+use crate::deal::Turns;
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow, NoticeWrite};
 use crate::query::{
@@ -33,6 +35,7 @@ use crate::query::{
 use crate::record::{Record, RecordWrite};
 use crate::steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepPage, StepRow};
 use crate::traits::Store;
+use crate::usage::NamespaceUsage;
 
 /// A store in memory.
 #[derive(Default)]
@@ -220,6 +223,14 @@ impl Store for MemoryStore {
         Ok(self.state()?.page(namespace, filter, before, limit))
     }
 
+    async fn live_runs(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError> {
+        Ok(self.state()?.live_runs())
+    }
+
+    async fn namespace_usage(&self, namespace: &str) -> Result<NamespaceUsage, StoreError> {
+        Ok(self.state()?.usage(namespace))
+    }
+
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError> {
         let mut state = self.state()?;
         let finished = state
@@ -260,8 +271,14 @@ impl Store for MemoryStore {
         Ok(claimed.take(limit).map(runs::due_run).collect())
     }
 
-    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
-        Ok(self.state()?.queued(asks, claim, limit))
+    async fn queued(
+        &self,
+        asks: &[QueueAsk],
+        turns: &Turns,
+        claim: Claim,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError> {
+        Ok(self.state()?.queued(asks, turns, claim, limit))
     }
 
     async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError> {

@@ -8,6 +8,7 @@ use quintet_core::plan::Digest;
 use quintet_core::time::Time;
 
 use crate::commit::{Commit, IdempotencyRecord, RunRow, UnitResult};
+use crate::deal::Turns;
 use crate::error::StoreError;
 use crate::node::{Beat, Claim, Head, NodeBeat, NodeRow};
 use crate::query::{
@@ -16,6 +17,7 @@ use crate::query::{
 };
 use crate::record::{Record, RecordWrite};
 use crate::steps::{DeadLetter, LetterFilter, LetterPage, StepCounts, StepFilter, StepPage};
+use crate::usage::NamespaceUsage;
 
 /// Persists runs, workflows and messages.
 ///
@@ -52,6 +54,13 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<RunPage, StoreError>;
 
+    /// How many runs are not over, by namespace in order of its name; namespaces without any are left out. Costs a look
+    /// at all of them, and none at those that are over.
+    async fn live_runs(&self) -> Result<Vec<(Arc<str>, u64)>, StoreError>;
+
+    /// How much there is of a namespace. Costs a look at everything that it has.
+    async fn namespace_usage(&self, namespace: &str) -> Result<NamespaceUsage, StoreError>;
+
     /// Removes a finished run with its history, rows and dead letters; false when there is no such finished run.
     async fn delete_run(&self, namespace: &str, id: RunId) -> Result<bool, StoreError>;
 
@@ -72,9 +81,19 @@ pub trait Store: Send + Sync + 'static {
     /// some are held by an owner that is not in `alive`. Others may be among them.
     async fn claimed(&self, alive: &[u64], after: Option<RunId>, limit: usize) -> Result<Vec<DueRun>, StoreError>;
 
-    /// Steps that wait in one of the queues, at most `limit` and of each queue at most as many as asked for:
-    /// highest priority first, then oldest run first. Each is taken for the claim's time; a commit removes it.
-    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError>;
+    /// Steps that wait in one of the queues, at most `limit` and of each queue at most as many as asked for. They are
+    /// dealt out to the namespaces that wait, one each in turn, by [`crate::Deal`]; within a namespace the highest priority
+    /// comes first, then the oldest run. Each is taken for the claim's time; a commit removes it.
+    ///
+    /// One call gives a namespace no more than its share of what is asked for, so it can find less than there is where
+    /// several wait: whoever got something of more than one asks again.
+    async fn queued(
+        &self,
+        asks: &[QueueAsk],
+        turns: &Turns,
+        claim: Claim,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError>;
 
     /// What waits in the queues, by name; empty ones are left out. Costs a look at all that waits.
     async fn queue_counts(&self, namespace: &str) -> Result<Vec<QueueCount>, StoreError>;

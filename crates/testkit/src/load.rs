@@ -83,6 +83,19 @@ pub fn run(
     count: usize,
     request: impl Fn(usize) -> Asked + Sync,
 ) -> anyhow::Result<Vec<Timed>> {
+    run_as(address, &[], connections, count, request)
+}
+
+/// The same, with further headers on every request.
+pub fn run_as(
+    address: &str,
+    headers: &[(&str, &str)],
+    connections: usize,
+    count: usize,
+    request: impl Fn(usize) -> Asked + Sync,
+) -> anyhow::Result<Vec<Timed>> {
+    let plain = headers.to_vec();
+    let with_body = [headers, &[("content-type", "application/json")]].concat();
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::with_capacity(count));
     let work = || -> anyhow::Result<()> {
@@ -94,11 +107,10 @@ pub fn run(
             }
             let (method, path, body) = request(number);
             let text = body.as_ref().map(Value::to_string).unwrap_or_default();
-            let kind = [("content-type", "application/json")];
             let asked = Request {
                 method,
                 path: &path,
-                headers: if body.is_some() { &kind } else { &[] },
+                headers: if body.is_some() { &with_body } else { &plain },
                 body: &text,
             };
             let timed = connection.send(&asked)?;

@@ -22,7 +22,13 @@ pub(super) fn paused(
     reason: &Option<String>,
 ) -> Result<(), IllegalEvent> {
     state.paused = Some(note(meta, by, reason));
+    state.last_pause.clone_from(&state.paused);
     move_run(state, meta, RunTrigger::Pause)
+}
+
+pub(super) fn resumed(state: &mut RunState, meta: Meta, by: &Option<String>, reason: &Option<String>) {
+    state.paused = None;
+    state.last_resume = Some(note(meta, by, reason));
 }
 
 pub(super) fn cancelled(
@@ -89,7 +95,7 @@ pub(super) fn due(state: &mut RunState, meta: Meta) {
     if let Some(at) = state.held_until.take() {
         state.timers.remove(&(at, DUE_TIMER));
     }
-    for n in state.agenda.clone() {
+    for n in state.agenda.nodes() {
         state.nodes[n as usize].ready_at = Some(meta.at);
     }
 }
@@ -106,7 +112,8 @@ pub(super) fn approved(
         return answered(state, meta, n);
     }
     state.edit(n, |node| node.approved = true);
-    state.agenda.push_front(n);
+    let priority = state.priority_of(n);
+    state.agenda.push_front(priority, n);
     Ok(())
 }
 

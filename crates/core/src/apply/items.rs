@@ -44,7 +44,7 @@ pub(super) fn expanded(state: &mut RunState, meta: Meta, n: u32, items: &Arc<Val
     });
     for item in first..first + begin {
         state.nodes[item as usize].ready_at = Some(meta.at);
-        state.agenda.push_back(item);
+        state.put_on_agenda(item);
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(super) fn item_settled(state: &mut RunState, meta: Meta, parent: u32, end: E
         fan.next += 1;
         fan.running += 1;
         state.nodes[item as usize].ready_at = Some(meta.at);
-        state.agenda.push_back(item);
+        state.put_on_agenda(item);
     }
 }
 

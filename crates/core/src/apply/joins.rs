@@ -112,7 +112,7 @@ fn decide(state: &mut RunState, meta: Meta, n: u32) {
     } else {
         return;
     }
-    state.agenda.push_back(n);
+    state.put_on_agenda(n);
 }
 
 /// How a settled node ended, or `None` while it is not settled.
@@ -145,7 +145,7 @@ pub(super) fn recount(state: &mut RunState, meta: Meta, n: u32) {
         let node = &mut state.nodes[n as usize];
         node.verdict = Verdict::Start;
         node.ready_at = Some(meta.at);
-        state.agenda.push_back(n);
+        state.put_on_agenda(n);
     } else {
         decide(state, meta, n);
     }

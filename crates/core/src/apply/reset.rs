@@ -16,7 +16,7 @@ pub(super) fn apply(state: &mut RunState, meta: Meta, nodes: &[u32]) -> Result<(
         take_back(state, n)?;
     }
     let taken_back: HashSet<u32> = nodes.iter().copied().collect();
-    state.agenda.retain(|n| !taken_back.contains(n));
+    state.agenda.retain(|n| !taken_back.contains(&n));
     // A step that runs again will end again: whoever keeps its own end must wait for the new one to be counted.
     let plan = Arc::clone(&state.plan);
     let steps = nodes
@@ -40,6 +40,7 @@ pub(super) fn apply(state: &mut RunState, meta: Meta, nodes: &[u32]) -> Result<(
     state.stopped = false;
     state.failure = None;
     state.cancelled = None;
+    state.cancelled_by_force = false;
     state.resolved = None;
     Ok(())
 }
@@ -90,5 +91,5 @@ fn reopen_item(state: &mut RunState, meta: Meta, parent: u32, n: u32) {
         fan.running += 1;
     }
     state.nodes[n as usize].ready_at = Some(meta.at);
-    state.agenda.push_back(n);
+    state.put_on_agenda(n);
 }

@@ -33,6 +33,8 @@ pub(super) enum Body {
 pub(super) enum Stmt {
     Raw(Box<str>),
     Emit(Expr),
+    /// The place of this secret.
+    Secret(Box<str>),
     If {
         branches: Vec<(Expr, Vec<Stmt>)>,
         otherwise: Vec<Stmt>,

@@ -93,7 +93,10 @@ impl<'s> Reader<'s, '_> {
             let inside = tag_at + 2 + usize::from(dashed);
             if rest[open..].starts_with("{{") {
                 self.enter(inside, Until::Emit)?;
-                body.push(Stmt::Emit(self.parser.whole_expression()?));
+                body.push(match self.parser.secret()? {
+                    Some(name) => Stmt::Secret(name),
+                    None => Stmt::Emit(self.parser.whole_expression()?),
+                });
                 continue;
             }
             self.enter(inside, Until::Tag)?;

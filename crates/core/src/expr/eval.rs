@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::ast::{Args, Body, Const, Expr, For, Link, LinkKind, Program, Span, Stmt};
 use super::budget::{Budget, Outcome, Stop};
 use super::output::Out;
+use super::secret::{MASK, MAX_SLOTS};
 use super::value::{Arena, Built, Dict, List, Round, Slot, Val};
 use super::{Scope, StepView};
 
@@ -29,6 +30,9 @@ pub(super) struct Eval<'a> {
     frame: RefCell<Vec<Option<Val<'a>>>>,
     /// The link being evaluated: what a filter names when it gives an undefined value.
     here: Cell<Span>,
+    /// Where secrets belong in the string being rendered.
+    secrets: RefCell<Vec<(usize, &'a str)>>,
+    secrets_left: Cell<usize>,
 }
 
 impl<'a> Eval<'a> {
@@ -41,7 +45,14 @@ impl<'a> Eval<'a> {
             steps: RefCell::default(),
             frame: RefCell::default(),
             here: Cell::new(Span { start: 0, end: 0 }),
+            secrets: RefCell::default(),
+            secrets_left: Cell::new(MAX_SLOTS),
         }
+    }
+
+    /// Takes the places of the string that was rendered last: offset and name.
+    pub fn take_secrets(&self) -> Vec<(usize, &'a str)> {
+        self.secrets.take()
     }
 
     /// Renders one string to its typed value; `depth` is how deep in the result it will stand.
@@ -84,6 +95,7 @@ impl<'a> Eval<'a> {
             match statement {
                 Stmt::Raw(text) => out.push(text)?,
                 Stmt::Emit(expr) => self.write(&self.eval(expr)?, out)?,
+                Stmt::Secret(name) => self.leave_room(name, out)?,
                 Stmt::Set(slot, expr) => {
                     let value = self.eval(expr)?;
                     self.store(*slot, value);
@@ -102,6 +114,14 @@ impl<'a> Eval<'a> {
             }
         }
         Ok(())
+    }
+
+    fn leave_room(&self, name: &'a str, out: &mut Out<'_>) -> Outcome<()> {
+        let left = self.secrets_left.get().checked_sub(1);
+        let left = left.ok_or_else(|| Stop::Limit(format!("holds more than {MAX_SLOTS} secrets")))?;
+        self.secrets_left.set(left);
+        self.secrets.borrow_mut().push((out.len(), name));
+        out.push(MASK)
     }
 
     fn repeat(&self, block: &'a For, out: &mut Out<'_>) -> Outcome<()> {

@@ -45,6 +45,10 @@ impl<'b> Out<'b> {
         Stop::Limit(format!("makes a string longer than {} bytes", self.limit))
     }
 
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn finish(self) -> String {
         // Only whole strings and JSON are ever written, so this keeps the bytes as they are.
         String::from_utf8(self.bytes).unwrap_or_default()

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use super::ast::{Choice, CompareOp, Const, Expr, MathOp, Span};
 use super::lex::{Region, SyntaxFault, Token};
+use super::secret;
 
 /// How deep brackets and blocks may nest. Real templates stay in single digits.
 pub(super) const MAX_NESTING: usize = 32;
@@ -24,6 +25,18 @@ pub(super) struct References {
     pub roots: BTreeSet<String>,
     /// `steps` is also used in a way that only a run can resolve.
     pub dynamic_steps: bool,
+    /// Names of secrets; `None` where none may be named.
+    pub secrets: Option<BTreeSet<String>>,
+}
+
+impl References {
+    /// Of a text that is sent, and may therefore name secrets.
+    pub fn of_sent() -> Self {
+        Self {
+            secrets: Some(BTreeSet::new()),
+            ..Self::default()
+        }
+    }
 }
 
 pub(super) struct Parser<'s, 'r> {
@@ -60,6 +73,20 @@ impl<'s, 'r> Parser<'s, 'r> {
         self.tokens = std::mem::take(&mut region.tokens);
         self.next = 0;
         self.start = region.start;
+    }
+
+    pub fn tokens(&self) -> &[(Token<'s>, Span)] {
+        &self.tokens
+    }
+
+    pub fn may_send_secrets(&self) -> bool {
+        self.references.secrets.is_some()
+    }
+
+    pub fn note_secret(&mut self, name: &str) {
+        if let Some(secrets) = &mut self.references.secrets {
+            secrets.insert(name.to_owned());
+        }
     }
 
     /// Parses all loaded tokens as one expression.
@@ -247,6 +274,14 @@ impl<'s, 'r> Parser<'s, 'r> {
             "none" | "None" | "null" => Expr::Const(Const::Null),
             "and" | "or" | "not" | "in" | "is" | "if" | "else" => {
                 return Err(SyntaxFault::new(span.start, format!("unexpected `{name}`")));
+            }
+            secret::ROOT => {
+                let message = if self.may_send_secrets() {
+                    secret::NOT_ALONE
+                } else {
+                    secret::MISPLACED
+                };
+                return Err(SyntaxFault::new(span.start, message));
             }
             "range" if self.eat("(") => {
                 let args = self.items(")", Self::expression)?;

@@ -11,6 +11,7 @@ use super::budget::{Budget, Outcome, Stop};
 use super::eval::Eval;
 use super::lex::SyntaxFault;
 use super::parse::References;
+use super::secret::{self, Rendered, Slot};
 use super::value::Arena;
 use super::{CompileError, Fault, Limits, RenderError, Scope};
 
@@ -37,6 +38,7 @@ pub(super) struct Names {
     pub steps: Vec<String>,
     pub roots: Vec<String>,
     pub dynamic_steps: bool,
+    pub secrets: Vec<String>,
 }
 
 impl From<References> for Names {
@@ -45,6 +47,7 @@ impl From<References> for Names {
             steps: found.steps.into_iter().collect(),
             roots: found.roots.into_iter().collect(),
             dynamic_steps: found.dynamic_steps,
+            secrets: found.secrets.into_iter().flatten().collect(),
         }
     }
 }
@@ -52,7 +55,15 @@ impl From<References> for Names {
 impl Template {
     /// Compiles any JSON value; every string inside it may hold templates, keys of objects may not.
     pub fn compile(value: &Value, limits: &Limits) -> Result<Self, CompileError> {
-        let mut references = References::default();
+        Self::compile_as(value, limits, References::default())
+    }
+
+    /// Compiles a value that is sent to somebody: its strings may also name secrets.
+    pub fn compile_sent(value: &Value, limits: &Limits) -> Result<Self, CompileError> {
+        Self::compile_as(value, limits, References::of_sent())
+    }
+
+    fn compile_as(value: &Value, limits: &Limits, mut references: References) -> Result<Self, CompileError> {
         let mut compiler = Compiler {
             limits,
             references: &mut references,
@@ -93,14 +104,27 @@ impl Template {
         self.0.names.dynamic_steps
     }
 
-    /// Fills the templates in.
+    /// Names of the secrets that are named, sorted.
+    pub fn secrets(&self) -> &[String] {
+        &self.0.names.secrets
+    }
+
+    /// Fills the templates in; where a secret is named, the mask stays.
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, RenderError> {
+        self.render_sent(scope).map(|rendered| rendered.value)
+    }
+
+    /// Fills the templates in, and says where secrets belong.
+    pub fn render_sent(&self, scope: &dyn Scope) -> Result<Rendered, RenderError> {
+        let mut secrets = Vec::new();
         if let Node::Literal(value) = &self.0.root {
-            return Ok(value.clone());
+            let value = value.clone();
+            return Ok(Rendered { value, secrets });
         }
         let arena = Arena::default();
         let eval = Eval::new(scope, &arena, Budget::new(self.0.limits));
-        self.0.root.render(&eval, &Path::Root, 0)
+        let value = self.0.root.render(&eval, &Path::Root, 0, &mut secrets)?;
+        Ok(Rendered { value, secrets })
     }
 }
 
@@ -114,23 +138,41 @@ impl fmt::Debug for Template {
 }
 
 impl Node {
-    fn render<'a>(&'a self, eval: &Eval<'a>, path: &Path<'_>, depth: usize) -> Result<Value, RenderError> {
+    fn render<'a>(
+        &'a self,
+        eval: &Eval<'a>,
+        path: &Path<'_>,
+        depth: usize,
+        secrets: &mut Vec<Slot>,
+    ) -> Result<Value, RenderError> {
         match self {
             Node::Literal(value) => Ok(value.clone()),
-            Node::Text(program) => eval
-                .render(program, depth)
-                .map_err(|stop| failure(stop, &program.source, path.to_string())),
+            Node::Text(program) => {
+                let value = eval.render(program, depth);
+                let value = value.map_err(|stop| failure(stop, &program.source, path.to_string()))?;
+                let places = eval.take_secrets();
+                if !places.is_empty() {
+                    let pointer: Arc<str> = secret::pointer(path).into();
+                    secrets.extend(places.into_iter().map(|(at, name)| Slot {
+                        pointer: Arc::clone(&pointer),
+                        at,
+                        name: name.into(),
+                    }));
+                }
+                Ok(value)
+            }
             Node::List(nodes) => {
                 let mut items = Vec::with_capacity(nodes.len());
                 for (index, node) in nodes.iter().enumerate() {
-                    items.push(node.render(eval, &Path::Index(path, index), depth + 1)?);
+                    items.push(node.render(eval, &Path::Index(path, index), depth + 1, secrets)?);
                 }
                 Ok(Value::Array(items))
             }
             Node::Map(nodes) => {
                 let mut map = Map::with_capacity(nodes.len());
                 for (key, node) in nodes {
-                    map.insert(key.clone(), node.render(eval, &Path::Key(path, key), depth + 1)?);
+                    let value = node.render(eval, &Path::Key(path, key), depth + 1, secrets)?;
+                    map.insert(key.clone(), value);
                 }
                 Ok(Value::Object(map))
             }

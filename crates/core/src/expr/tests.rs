@@ -4,6 +4,7 @@ mod bombs;
 mod cost;
 mod jinja;
 mod language;
+mod secrets;
 mod templates;
 
 use std::cell::RefCell;

@@ -99,7 +99,12 @@ fn compile_step(at: usize, step: &StepSpec, index: &HashMap<String, u32>) -> Res
         _ if path.starts_with('[') => format!("steps[{at}].{name}{path}"),
         _ => format!("steps[{at}].{name}.{path}"),
     };
-    let input = Template::compile(&step.input, &Limits::DEFAULT)
+    // What is waited for or asked is shown to people, and sent to nobody.
+    let compile_input = match kind {
+        StepKind::Work => Template::compile_sent,
+        StepKind::Wait | StepKind::Approval => Template::compile,
+    };
+    let input = compile_input(&step.input, &Limits::DEFAULT)
         .map_err(|error| PlanError::new(field("input", &error.path), error.message))?;
     known(input.references(), index, || field("input", ""))?;
     let when = step

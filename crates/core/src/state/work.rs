@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::RunState;
-use crate::expr::RenderError;
+use crate::expr::{RenderError, Rendered};
 use crate::outcome::{Token, Work};
 use crate::scope::RunScope;
 
 impl RunState {
     /// A step run's input with its templates filled in.
-    pub(crate) fn input_of(&self, n: u32) -> Result<Value, RenderError> {
+    pub(crate) fn input_of(&self, n: u32) -> Result<Rendered, RenderError> {
         let step = self.nodes[n as usize].step as usize;
-        self.plan.steps[step].input.render(&RunScope::of(self, n))
+        self.plan.steps[step].input.render_sent(&RunScope::of(self, n))
     }
 
     /// The last attempt of a step run, which has this input.
-    pub(crate) fn work_of(&self, n: u32, input: Value) -> Work {
+    pub(crate) fn work_of(&self, n: u32, input: Rendered) -> Work {
         let node = &self.nodes[n as usize];
         let at = node.step as usize;
         let plan = &self.plan;
@@ -33,7 +31,8 @@ impl RunState {
             step: self.name_of(n),
             action: Arc::clone(&plan.steps[at].action),
             queue: Arc::clone(&plan.steps[at].queue),
-            input,
+            input: input.value,
+            secrets: input.secrets,
             context: Arc::clone(&self.context),
             deadline: node.close_by,
             created: Arc::clone(&self.created),

@@ -20,7 +20,7 @@ impl Decision<'_, '_> {
     /// Starts what may start. Each turn of the loop takes one node off the agenda.
     pub(super) fn advance(&mut self) -> Result<(), IllegalEvent> {
         let plan = Arc::clone(&self.state.plan);
-        while let Some(&n) = self.state.agenda.front() {
+        while let Some(n) = self.state.agenda.front() {
             if self.state.is_halted() {
                 break;
             }

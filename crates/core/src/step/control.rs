@@ -70,11 +70,11 @@ impl Decision<'_, '_> {
         Ok(self.emit(Event::RunPaused { by, reason })?)
     }
 
-    pub(super) fn resume(&mut self, by: Option<String>) -> Result<(), StepError> {
+    pub(super) fn resume(&mut self, by: Option<String>, reason: Option<String>) -> Result<(), StepError> {
         if self.state.status != RunStatus::Paused {
             return Err(Rejected::WrongRunStatus(self.state.status).into());
         }
-        Ok(self.emit(Event::RunResumed { by })?)
+        Ok(self.emit(Event::RunResumed { by, reason })?)
     }
 
     /// Unlike a cancelled run, a resolved one counts as dealt with.
@@ -85,10 +85,25 @@ impl Decision<'_, '_> {
         Ok(self.emit(Event::RunResolved { by, reason })?)
     }
 
-    pub(super) fn cancel(&mut self, by: Option<String>, reason: Option<String>) -> Result<(), StepError> {
+    pub(super) fn cancel(&mut self, by: Option<String>, reason: Option<String>, forced: bool) -> Result<(), StepError> {
         self.must_be_live()?;
         self.cancel_attempts();
         self.dequeue_all();
-        Ok(self.emit(Event::RunCancelled { by, reason })?)
+        Ok(self.emit(Event::RunCancelled { by, reason, forced })?)
+    }
+
+    /// A failed run is taken up again first, so that it ends as every other run does that is called off.
+    pub(super) fn call_off(
+        &mut self,
+        by: Option<String>,
+        reason: Option<String>,
+        forced: bool,
+    ) -> Result<(), StepError> {
+        if self.state.status == RunStatus::Error {
+            self.emit(Event::RunMoved {
+                to: RunStatus::WaitingForDependencies,
+            })?;
+        }
+        self.cancel(by, reason, forced)
     }
 }

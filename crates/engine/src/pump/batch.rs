@@ -338,7 +338,7 @@ impl Pump {
         let mut runs: Vec<Moved> = Vec::with_capacity(starts.len());
         for begin in starts {
             let id = begin.id.unwrap_or_else(|| self.ids.next_run());
-            let mut slots = shared.slots(meta.at);
+            let mut slots = shared.slots(&begin.namespace, meta.at);
             let mut cx = Cx {
                 now: meta.at,
                 owner: meta.owner,
@@ -391,7 +391,7 @@ impl Pump {
             return Err(EngineError::Internal("an invariant of the run is broken".to_owned()));
         }
         moved.ticked |= asked.command == Command::Tick;
-        let mut slots = shared.slots(meta.at);
+        let mut slots = shared.slots(&asked.namespace, meta.at);
         let mut cx = Cx {
             now: meta.at,
             owner: meta.owner,

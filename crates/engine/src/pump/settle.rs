@@ -227,6 +227,9 @@ impl Pump {
         }
         if state.status.is_terminal() && events.iter().any(ends_run) {
             let outcome = state.status.as_str();
+            if let Some(quota) = &self.shared.quota {
+                quota.ended(&state.created.namespace);
+            }
             self.shared
                 .metrics
                 .runs_finished

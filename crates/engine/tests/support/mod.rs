@@ -151,9 +151,15 @@ impl Store for Faulty {
         self.through()?;
         self.inner.claimed(alive, after, limit).await
     }
-    async fn queued(&self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>, StoreError> {
+    async fn queued(
+        &self,
+        asks: &[QueueAsk],
+        turns: &Turns,
+        claim: Claim,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError> {
         self.through()?;
-        let found = self.inner.queued(asks, claim, limit).await;
+        let found = self.inner.queued(asks, turns, claim, limit).await;
         if self.holds_queue.load(Ordering::SeqCst) && asks.iter().any(|ask| matches!(&*ask.queue, "slow" | "cpu")) {
             self.queue_asked.add_permits(1);
             self.queue_answer.acquire().await.expect("open").forget();

@@ -14,7 +14,7 @@ use url::Url;
 use super::settings::{BackendSettings, Kind, base, below};
 use super::{Order, TASK_FAILED};
 use crate::egress::{Call, CallError, Redirects, Reply};
-use crate::http::introduce;
+use crate::http::{MAX_DEPTH, introduce, is_nested_at_most};
 
 /// How a backend is spoken to.
 #[derive(Debug, Clone)]
@@ -154,6 +154,10 @@ impl Wire {
                 return Outcome::Failed(Failure::new("bad_answer", text));
             }
         };
+        if !is_nested_at_most(MAX_DEPTH, &answer) {
+            let text = format!("{} error: the answer is nested deeper than {MAX_DEPTH}", self.label);
+            return Outcome::Failed(Failure::permanent("bad_answer", text));
+        }
         let error = &answer[self.error_key.as_str()];
         if is_truthy(error) {
             let text = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
@@ -202,6 +206,7 @@ pub(super) fn presence_without_answer(error: &CallError) -> Presence {
         | CallError::TooLarge { .. }
         | CallError::TooManyRedirects
         | CallError::BadRedirect(_)
+        | CallError::SecretBody
         | CallError::BadUrl(_) => Presence::There,
     }
 }
@@ -247,6 +252,17 @@ mod tests {
             Outcome::Failed(failure) => failure,
             Outcome::Succeeded(success) => panic!("succeeded: {success:?}"),
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_nested_too_deep_is_refused_for_good() {
+        let nested = |depth: usize| format!("{{\"result\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        let outcome = wire(Kind::Modal).judge(Ok(reply(200, &nested(MAX_DEPTH - 1)))).0;
+        assert!(matches!(outcome, Outcome::Succeeded(_)), "{outcome:?}");
+        let failed = failure(Kind::Modal, 200, &nested(MAX_DEPTH));
+        assert_eq!(failed.retryable, Some(false), "{failed:?}");
+        assert!(failed.message.contains("nested deeper than 64"), "{failed:?}");
+        assert!(failure(Kind::Modal, 200, &nested(100_000)).message.contains("no JSON"));
     }
 
     #[test]

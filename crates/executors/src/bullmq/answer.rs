@@ -5,6 +5,8 @@ use std::sync::Arc;
 use quintet_core::outcome::{Failure, Outcome, Success};
 use serde_json::Value;
 
+use crate::http::{MAX_DEPTH, is_nested_at_most};
+
 /// Failure kind of a job whose worker died more often than BullMQ lets a job be tried.
 pub(super) const STALLED: &str = "stalled";
 /// What such a job's reason is in BullMQ.
@@ -94,7 +96,10 @@ pub(super) fn completed(result: &str) -> Outcome {
         );
         return Outcome::Failed(Failure::permanent("too_large", message));
     }
-    let output = serde_json::from_str(result).unwrap_or_else(|_| Value::String(result.to_owned()));
+    // What is nested so deep that nothing could hold it stays a text.
+    let read = serde_json::from_str(result).ok();
+    let output = read.filter(|value| is_nested_at_most(MAX_DEPTH, value));
+    let output = output.unwrap_or_else(|| Value::String(result.to_owned()));
     Outcome::Succeeded(Success {
         output: Arc::new(output),
         ..Success::default()
@@ -151,6 +156,17 @@ mod tests {
             panic!("{seen:?}")
         };
         assert_eq!(*success.output, serde_json::json!({"ok": [1]}));
+    }
+
+    #[test]
+    fn a_result_that_is_nested_too_deep_stays_a_text() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let output = |depth: usize| match completed(&nested(depth)) {
+            Outcome::Succeeded(success) => (*success.output).clone(),
+            Outcome::Failed(failure) => panic!("{failure:?}"),
+        };
+        assert!(output(MAX_DEPTH).is_array());
+        assert_eq!(output(MAX_DEPTH + 1), nested(MAX_DEPTH + 1));
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub enum Redirects {
     Return,
     /// Follow it, up to ten times, with the guard before each.
     Follow,
+    /// The same, but take the body nowhere else: it holds secrets of this receiver.
+    FollowNearby,
 }
 
 /// The answer.
@@ -122,6 +124,9 @@ pub enum CallError {
         /// The limit.
         limit: usize,
     },
+    /// The same call was to be repeated at another place, with a body that holds secrets.
+    #[error("the answer redirects to another place, and the body holds secrets that are not sent there")]
+    SecretBody,
     /// More than ten redirects.
     #[error("stopped after {MAX_REDIRECTS} redirects")]
     TooManyRedirects,
@@ -150,7 +155,7 @@ impl CallError {
             CallError::TimedOut { .. } | CallError::ConnectTimedOut { .. } => "timeout",
             CallError::Broken { .. } => "transport",
             CallError::TooLarge { .. } => "response_too_large",
-            CallError::TooManyRedirects | CallError::BadRedirect(_) => "redirect",
+            CallError::SecretBody | CallError::TooManyRedirects | CallError::BadRedirect(_) => "redirect",
             CallError::BadUrl(_) => "invalid_input",
         }
     }
@@ -159,7 +164,7 @@ impl CallError {
     pub fn is_permanent(&self) -> bool {
         matches!(
             self,
-            CallError::Refused(_) | CallError::TooLarge { .. } | CallError::BadUrl(_)
+            CallError::Refused(_) | CallError::TooLarge { .. } | CallError::BadUrl(_) | CallError::SecretBody
         )
     }
 }
@@ -224,7 +229,7 @@ impl Client {
     async fn exchange(&self, mut call: Call) -> Result<Reply, CallError> {
         for _ in 0..=MAX_REDIRECTS {
             let (head, body) = self.send(&call).await?.into_parts();
-            if call.redirects == Redirects::Follow
+            if call.redirects != Redirects::Return
                 && let Some(next) = redirect::next(&call, head.status, &head.headers)?
             {
                 // What is left of the body goes with its connection: reading it could take for ever.

@@ -2,13 +2,14 @@
 //!
 //! The rules are those of Go's client, which the original product followed: 301, 302 and 303 turn everything but
 //! GET and HEAD into a GET without body, 307 and 308 repeat the call, an answer without `Location` is an answer.
-//! One rule is stricter: credentials stay behind as soon as host or port change, not only at another domain.
+//! One rule is stricter: credentials stay behind as soon as host or port change, not only at another domain. So do
+//! headers that are marked as sensitive, and a body that holds secrets is not taken along at all.
 
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 use url::Url;
 
-use super::client::{Call, CallError};
+use super::client::{Call, CallError, Redirects};
 
 /// Headers that are meant for the first receiver only.
 const CREDENTIALS: &[&str] = &[
@@ -52,7 +53,15 @@ pub(super) fn next(call: &Call, status: StatusCode, answer: &HeaderMap) -> Resul
         remove(&mut next.headers, BODY_HEADERS);
     }
     if !is_same_place(&call.url, &next.url) {
+        if next.redirects == Redirects::FollowNearby && next.body.is_some() {
+            return Err(CallError::SecretBody);
+        }
         remove(&mut next.headers, CREDENTIALS);
+        let sensitive = next.headers.iter().filter(|(_, value)| value.is_sensitive());
+        let sensitive: Vec<_> = sensitive.map(|(name, _)| name.clone()).collect();
+        for name in sensitive {
+            next.headers.remove(name);
+        }
     }
     Ok(Some(next))
 }
@@ -143,6 +152,26 @@ mod tests {
         }
         let downgraded = hop(307, "https://a.test:8080/x", "http://a.test:8080/");
         assert!(!downgraded.headers.contains_key("authorization"));
+    }
+
+    #[test]
+    fn what_holds_secrets_stays_behind_when_the_place_changes() {
+        let mut call = posted("http://a.test/x");
+        let mut token = http::HeaderValue::from_static("s");
+        token.set_sensitive(true);
+        call.headers.insert("x-token", token);
+        call.redirects = Redirects::FollowNearby;
+        let hop = |status: u16, to: &str| {
+            let mut answer = HeaderMap::new();
+            answer.insert(header::LOCATION, to.parse().expect("location"));
+            next(&call, StatusCode::from_u16(status).expect("status"), &answer)
+        };
+        let near = hop(307, "/y").expect("followed").expect("redirected");
+        assert!(near.headers.contains_key("x-token") && near.body.is_some());
+        assert!(matches!(hop(307, "http://b.test/"), Err(CallError::SecretBody)));
+        let without_body = hop(303, "http://b.test/").expect("followed").expect("redirected");
+        assert!(!without_body.headers.contains_key("x-token") && without_body.body.is_none());
+        assert!(without_body.headers.contains_key("x-own"));
     }
 
     #[test]

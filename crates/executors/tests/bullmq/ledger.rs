@@ -186,6 +186,7 @@ fn work(token: Token, input: Value) -> Work {
         action: ACTION.into(),
         queue: format!("{QUEUE_PREFIX}{QUEUE}").into(),
         input,
+        secrets: Vec::new(),
         context: Arc::default(),
         deadline: None,
         created: Arc::new(Created {

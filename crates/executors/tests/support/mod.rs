@@ -234,6 +234,7 @@ pub fn work(action: &str, input: Value) -> Work {
         action: action.into(),
         queue: action.into(),
         input,
+        secrets: Vec::new(),
         context: Arc::new(json!({})),
         deadline: None,
         created: created(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quintet_core::id::IdSource;
 use quintet_engine::clock::{Clock, TimeOrderedIds};
-use quintet_engine::{Engine, EngineParts, Registry, tasks};
+use quintet_engine::{Engine, EngineParts, Quota, Registry, tasks};
 use quintet_executors::egress::Client;
 use quintet_store::StoreError;
 use tokio_util::sync::CancellationToken;
@@ -13,13 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::retention::{self, Retention};
 use super::store::{self, Backend};
+use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Millis};
 use crate::face;
 use crate::face::hooks::{AllHooks, Hooks};
 use crate::face::pipelines::{OpenError as PipelinesError, Pipelines};
 use crate::face::tasks::{OpenError as TasksError, Tasks};
-use crate::http::{Edge, KeyError};
+use crate::http::{Edge, TlsError};
+use crate::identity::{Identity, IdentityError};
 use crate::schedules::{Launch, Schedules};
+use crate::secrets::{OpenError as SecretsError, Vault};
+use crate::tenancy::Tenancy;
 
 /// What an [`App`] takes from its surroundings. The default is the real thing; tests bring their own.
 #[derive(Default)]
@@ -44,12 +48,15 @@ pub enum StartError {
     /// The settings of the executors contradict themselves.
     #[error(transparent)]
     Executors(#[from] quintet_executors::BuildError),
-    /// A key of `auth.api_keys` cannot be used.
+    /// Nobody could be recognised: the settings of keys and tokens cannot be used, or those of the store be read.
     #[error(transparent)]
-    Keys(#[from] KeyError),
+    Identity(#[from] IdentityError),
     /// The pipelines face cannot be set up.
     #[error(transparent)]
     Pipelines(#[from] PipelinesError),
+    /// The stored secrets cannot be opened.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The tasks face cannot be set up.
     #[error(transparent)]
     Tasks(#[from] TasksError),
@@ -78,8 +85,9 @@ pub enum StartError {
     },
     /// Everybody who reaches the address could do everything.
     #[error(
-        "{address} can be reached from other machines, and no credentials are configured: set `auth.api_keys` \
-         (`quintet keys create` makes one), or listen on 127.0.0.1, or insist with --insecure-no-auth"
+        "{address} can be reached from other machines, and no credentials are configured: set `auth.required` to \
+         true (the first admin's key is then written to the data folder), or `auth.api_keys` (`quintet keys create` \
+         makes one), or `auth.jwt`, or listen on 127.0.0.1, or insist with --insecure-no-auth"
     )]
     Unprotected {
         /// The address that was asked for.
@@ -94,6 +102,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Tracing cannot be set up.
     #[error("cannot set up logging and traces: {0}")]
     Telemetry(String),
@@ -108,16 +119,29 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         Some(loopback) => loopback,
         None => config.server.address()?.ip().is_loopback(),
     };
-    let edge = Edge::new(&config, &clock)?;
     let executors = config.executors(loopback)?;
     let client = executors.client()?;
-    let node = config.node.node_config(options.listening);
+    let node = config.node.node_config(options.listening, config.server.scheme());
     let backend = Backend::open(&url, &config).await?;
+    let tenancy = Tenancy::open(
+        backend.store(),
+        Arc::clone(&clock),
+        &config.namespaces,
+        &config.default_quotas,
+    )
+    .await?;
+    let identity = Arc::new(Identity::open(&config, backend.store(), &client, &clock).await?);
+    let edge = Edge::new(&config, &clock, &identity, &tenancy);
     let pipelines = Arc::new(Pipelines::open(&config, &backend.store(), &client, &clock).await?);
     let opened = face::tasks::open(&config, &backend.store(), &client, &clock).await?;
-    let mut executors = quintet_executors::builtin(&executors, &client)?;
+    let secrets = Arc::new(Vault::open(&config, &url, backend.store(), Arc::clone(&clock)).await?);
+    let senders = Some(Arc::clone(&secrets) as Arc<dyn quintet_executors::secrets::Secrets>);
+    let mut executors = quintet_executors::builtin(&executors, &client, senders.clone())?;
     executors.push(Arc::new(pipelines.executor()));
     executors.extend(opened.executors);
+    executors.push(Arc::new(face::tenants::order::Endpoints::open(
+        &config, &client, senders,
+    )?));
     let face = opened.tasks;
     let registry = Registry::new(executors);
     let engine = Engine::start(EngineParts {
@@ -126,7 +150,7 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         clock: Arc::clone(&clock),
         ids,
         hooks: hooks(&face, &config, &client, &clock)?,
-        quota: None,
+        quota: Some(Arc::clone(&tenancy) as Arc<dyn Quota>),
         config: config.engine.engine_config(&url, node.clone()),
     });
     let engine = Arc::new(engine.await?);
@@ -135,12 +159,18 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
     let stopping = CancellationToken::new();
     let started_at = clock.now();
     let schedules = Arc::new(Schedules::new(backend.store(), Arc::clone(&clock)));
+    let audit = Audit::open(&config.audit, backend.store(), &clock, &node.name);
     let retention = Retention::new(backend.store(), clock, config.retention.finished_runs_days);
     let tasks = vec![
+        tasks::spawn("identity", Arc::clone(&identity).keep(stopping.clone())),
         tasks::spawn("retention", retention::run(retention, stopping.clone())),
         tasks::spawn(
             "pipelines",
             Arc::clone(&pipelines).keep(Arc::clone(&engine), stopping.clone()),
+        ),
+        tasks::spawn(
+            "namespaces",
+            Arc::clone(&tenancy).keep(Arc::clone(&engine), stopping.clone()),
         ),
         tasks::spawn("tasks", Arc::clone(&face).keep(Arc::clone(&engine), stopping.clone())),
         tasks::spawn("durability", store::tell_durability(backend.store(), stopping.clone())),
@@ -154,7 +184,11 @@ pub(super) async fn open(config: Config, options: OpenOptions) -> Result<Arc<App
         pipelines,
         tasks: face,
         schedules,
+        secrets,
+        tenancy,
         started_at,
+        audit,
+        identity,
         edge,
         backend,
         background: Mutex::new(tasks),

@@ -12,7 +12,7 @@ use quintet_store_sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::config::{Config, Database, Millis, Pooler, PostgresUrl, StoreUrl};
+use crate::config::{Config, Database, Millis, Pooler, PostgresUrl, RowLevelSecurity, StoreUrl};
 
 /// Between two tries to reach a database that is not there yet.
 const RETRY: Duration = Duration::from_millis(500);
@@ -154,6 +154,11 @@ pub(crate) fn postgres_options(database: &Database) -> quintet_store_postgres::O
         pooler: match database.pooler {
             Pooler::None => quintet_store_postgres::Pooler::None,
             Pooler::Transaction => quintet_store_postgres::Pooler::Transaction,
+        },
+        row_security: match database.row_level_security {
+            RowLevelSecurity::Auto => quintet_store_postgres::RowSecurity::Auto,
+            RowLevelSecurity::On => quintet_store_postgres::RowSecurity::On,
+            RowLevelSecurity::Off => quintet_store_postgres::RowSecurity::Off,
         },
         ca_file: database.ca_file.clone(),
         connect_timeout: database.connect_timeout.duration(),

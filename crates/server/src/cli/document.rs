@@ -9,7 +9,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::face::workflows::document::parse as parse_document;
+use crate::config::MOST_VALUES;
+use crate::face::workflows::document::{MAX_DEPTH, parse as parse_document};
+use crate::http::depth::excess;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -97,6 +99,9 @@ fn parse(source: &str) -> Result<Document, BadInput> {
 fn value(source: &str) -> Result<Value, BadInput> {
     // Read as YAML, a mistake in a JSON text would be explained in a way that nobody understands.
     if source.trim_start().starts_with(['{', '[']) {
+        if let Some(excess) = excess(source.as_bytes(), MAX_DEPTH, 4 * MOST_VALUES) {
+            return Err(BadInput::new(excess));
+        }
         match serde_json::from_str(source) {
             Ok(value) => return Ok(value),
             // A flow mapping of YAML begins like this too.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::document::BadInput;
 use super::output::{print_json, print_line};
-use crate::http::{Minted, mint};
+use crate::identity::{EVERY_NAMESPACE, Grant, Minted, is_namespace, mint};
 
 /// Make API keys
 #[derive(Debug, clap::Args)]
@@ -24,10 +24,11 @@ struct Create {
     /// Who uses it; appears in logs
     #[arg(long, default_value = "key")]
     name: String,
-    /// What it may do; several are divided by commas
-    #[arg(long, value_delimiter = ',', default_value = "operator", value_parser = ["viewer", "operator", "author", "admin"])]
-    permissions: Vec<String>,
-    /// Whose workflows and runs it sees
+    /// What it may do: viewer, operator, author, worker, admin, or names such as tasks:read and tasks:*; several are
+    /// divided by commas
+    #[arg(long, value_delimiter = ',', default_value = "operator")]
+    permissions: Vec<Grant>,
+    /// Whose workflows and runs it sees; `*` is everybody's
     #[arg(long, default_value = "default")]
     namespace: String,
     /// Print JSON
@@ -40,10 +41,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Verb::Create(create) = args.verb;
     let harmless =
         |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
-    for (flag, text) in [("--name", &create.name), ("--namespace", &create.namespace)] {
-        if !harmless(text) {
-            return Err(BadInput::at(flag, "consists of letters, digits and -_.@").into());
-        }
+    if !harmless(&create.name) {
+        return Err(BadInput::at("--name", "consists of letters, digits and -_.@").into());
+    }
+    if create.namespace != EVERY_NAMESPACE && !is_namespace(&create.namespace) {
+        let message = "must be `*`, or 1 to 63 letters, digits and ._-, and not `quintet`";
+        return Err(BadInput::at("--namespace", message).into());
     }
     let minted = mint().map_err(anyhow::Error::msg)?;
     if create.json {
@@ -92,13 +95,14 @@ fn for_people(create: &Create, minted: &Minted) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Permission};
+    use crate::config::Config;
+    use crate::identity::Role;
 
     #[test]
     fn what_is_printed_can_be_put_into_the_settings_as_it_is() {
         let create = Create {
             name: "ci".to_owned(),
-            permissions: vec!["operator".to_owned(), "author".to_owned()],
+            permissions: vec![Grant::Role(Role::Operator), Grant::Role(Role::Author)],
             namespace: "default".to_owned(),
             json: false,
         };
@@ -111,7 +115,10 @@ mod tests {
             panic!("one key")
         };
         assert_eq!(entry.sha256.as_deref(), Some(minted.sha256.as_str()));
-        assert_eq!(entry.permissions, [Permission::Operator, Permission::Author]);
+        assert_eq!(
+            entry.permissions,
+            [Grant::Role(Role::Operator), Grant::Role(Role::Author)]
+        );
         assert!(!settings.contains(&minted.key));
     }
 }

@@ -32,5 +32,9 @@ fn merged(found: [Option<FieldErrors>; 2]) -> Vec<BadInput> {
 /// The built-in executors: they know which inputs their actions take.
 fn registry() -> Result<Registry, quintet_executors::BuildError> {
     let config = quintet_executors::Config::default();
-    Ok(Registry::new(quintet_executors::builtin(&config, &config.client()?)?))
+    Ok(Registry::new(quintet_executors::builtin(
+        &config,
+        &config.client()?,
+        None,
+    )?))
 }

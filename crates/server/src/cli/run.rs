@@ -22,6 +22,7 @@ use quintet_client::{Run, StartRun};
 use quintet_core::plan::Plan;
 use serde_json::{Map, Value};
 
+use super::connect::TlsArgs;
 use super::document::{self, BadInput, Document, line_of};
 use super::failure::{BAD_INPUT, FAILED};
 use super::fixtures::Fixtures;
@@ -51,6 +52,8 @@ pub struct Args {
     #[arg(long, env = "QUINTET_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
     #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
     store: StoreArgs,
     /// Print every event as a line of JSON, and the run as the last one
     #[arg(long)]
@@ -73,7 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => Fixtures::default(),
     };
     let target = match &args.server {
-        Some(server) => Target::remote(server, args.api_key.as_deref())?,
+        Some(server) => Target::remote(server, args.api_key.as_deref(), &args.tls)?,
         None => Target::embedded(&args.store).await?,
     };
     let manner = Manner {

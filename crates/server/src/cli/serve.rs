@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +15,8 @@ use crate::config::{Config, Sources};
 use crate::face::pipelines::OpenError as PipelinesError;
 use crate::face::tasks::OpenError as TasksError;
 use crate::http::Server;
+use crate::identity::IdentityError;
+use crate::secrets::OpenError as SecretsError;
 
 /// Exit code after a second signal: as if the first had not been caught.
 const INTERRUPTED: i32 = 130;
@@ -33,6 +36,12 @@ pub struct Args {
     /// The store, `sqlite:PATH`, `postgres://...` or `memory:` [default: quintet.db in the data folder]
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// PEM file with the server's certificate; serves https instead of http
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Listen on an address that others reach although nobody needs a key
     #[arg(long)]
     pub insecure_no_auth: bool,
@@ -45,10 +54,12 @@ impl Args {
     }
 
     fn sources(&self) -> Sources {
-        let data = self.data.as_ref().map(|folder| folder.display().to_string());
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         Sources::of_process(self.config.clone())
             .flag("--listen", "server.listen", self.listen.clone())
-            .flag("--data", "data_dir", data)
+            .flag("--data", "data_dir", text(&self.data))
+            .flag("--tls-cert", "server.tls_cert", text(&self.tls_cert))
+            .flag("--tls-key", "server.tls_key", text(&self.tls_key))
             .flag("--store", "store.url", self.store.clone())
             .flag(
                 "--insecure-no-auth",
@@ -79,6 +90,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let watching = quintet_engine::tasks::spawn("signals", watch(signals, stop.clone()));
+    let reads_again = config.server.tls().is_some();
+    let hangup = reads_again.then(|| signal(SignalKind::hangup())).transpose()?;
     let reserved = Server::bind(&config).map_err(refused)?;
     let options = OpenOptions {
         listening: Some(reserved.address()),
@@ -96,9 +109,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             return Err(refused(error));
         }
     };
-    warn_of_exposure(&app.config, &server);
+    warn_of_exposure(&app, &server);
+    if let Some((tls, hangup)) = server.tls().zip(hangup) {
+        quintet_engine::tasks::spawn("tls", Arc::clone(tls).keep(hangup, app.stopping.clone()));
+    }
     announce(&server, app.store_kind).context("the ready line cannot be written")?;
-    let (mut failure, engine) = (None, std::sync::Arc::clone(&app.engine));
+    let (mut failure, engine) = (None, Arc::clone(&app.engine));
     let end = async {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -119,6 +135,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 fn refused(error: StartError) -> anyhow::Error {
     match error {
         StartError::Store(_)
+        | StartError::Identity(
+            IdentityError::Store(_) | IdentityError::FirstToken { .. } | IdentityError::NoRandomness(_),
+        )
+        | StartError::Secrets(SecretsError::Store(_))
         | StartError::Pipelines(PipelinesError::Store(_))
         | StartError::Tasks(TasksError::Store(_))
         | StartError::StoreAway { .. }
@@ -127,29 +147,41 @@ fn refused(error: StartError) -> anyhow::Error {
         | StartError::Telemetry(_) => error.into(),
         StartError::Config(_)
         | StartError::Executors(_)
-        | StartError::Keys(_)
+        | StartError::Identity(_)
+        | StartError::Secrets(_)
         | StartError::Pipelines(_)
         | StartError::Tasks(_)
+        | StartError::Tls(_)
         | StartError::Unprotected { .. } => BadInput::new(error).into(),
     }
 }
 
 fn announce(server: &Server, store: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "quintet ready http={} grpc=off store={store}", server.address())?;
+    let scheme = if server.tls().is_some() { "https://" } else { "" };
+    writeln!(
+        out,
+        "quintet ready http={scheme}{} grpc=off store={store}",
+        server.address()
+    )?;
     out.flush()
 }
 
-fn warn_of_exposure(config: &Config, server: &Server) {
+fn warn_of_exposure(app: &App, server: &Server) {
+    let config = &app.config;
     let address = server.address();
     if address.ip().is_loopback() {
         return;
     }
-    if config.auth.api_keys.is_empty() {
+    if app.identity.is_open() {
         tracing::warn!(%address, "everybody who reaches this address can do everything: --insecure-no-auth is set");
     }
-    if !config.server.behind_proxy {
-        tracing::warn!(%address, "plain HTTP on an address that others reach: end TLS in front, and set `server.behind_proxy`");
+    if !config.server.behind_proxy && server.tls().is_none() {
+        tracing::warn!(
+            %address,
+            "plain HTTP on an address that others reach: set `server.tls_cert` and `server.tls_key`, or end TLS in front \
+             and set `server.behind_proxy`"
+        );
     }
 }
 

@@ -28,6 +28,10 @@ section! {
 /// Loops where nothing is said: enough to keep several commits of a PostgreSQL under way.
 const POSTGRES_SHARDS: usize = 4;
 const MOST_SHARDS: usize = 64;
+/// Values that a JSON text may hold where nothing else is said.
+pub const MOST_VALUES: usize = 2_500_000;
+/// Deepest nesting of anything that is taken in.
+const DEEPEST: usize = 64;
 
 section! {
     /// What may be used at most.
@@ -35,8 +39,27 @@ section! {
         /// Client connections at a time; more wait to be accepted. Default: 4096. Keep it below the file descriptors
         /// that the process may open.
         pub connections: usize = 4096,
-        /// Live streams (server-sent events) at a time; one more is answered 503. Default: 1000.
+        /// Client connections of one address at a time; one more is closed at once. Default: 1024. 0 is no limit. Networks
+        /// of IPv6 (/64) count as one address. With `server.behind_proxy` all connections are the proxy's, and none is
+        /// counted.
+        pub connections_per_address: usize = 1024,
+        /// Live streams (server-sent events) at a time, of all faces; one more is answered 503. Default: 1000.
         pub streams: usize = 1000,
+        /// Live streams of one key or token at a time; one more is answered 429. Default: 20. Callers who need no key
+        /// share those of the server.
+        pub streams_per_key: usize = 20,
+        /// Requests per second of one key or token; more are answered 429 with `Retry-After`. Default: 100. 0 is no limit.
+        /// Raise it where many workers share a key. Callers who need no key are not counted.
+        pub requests_per_second: u32 = 100,
+        /// Requests that one key or token may send at once after a pause. Default: 200.
+        pub request_burst: u32 = 200,
+        /// How deep a JSON body may be nested; a deeper one is answered 400. Default: 64. No more is
+        /// possible.
+        pub json_depth: usize = 64,
+        /// How many values a JSON body may hold; one with more is answered 400. An object or a list counts five times, a field
+        /// twice: in memory they cost far more than their text. Default: 2500000. With it a body stays below 200 MiB. Raise it
+        /// with `server.max_body_bytes`.
+        pub json_values: usize = MOST_VALUES,
     }
 }
 
@@ -94,7 +117,23 @@ impl Engine {
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        above_zero("limits.connections", self.connections)
+        above_zero("limits.connections", self.connections)?;
+        above_zero("limits.streams_per_key", self.streams_per_key)?;
+        above_zero("limits.json_depth", self.json_depth)?;
+        above_zero("limits.json_values", self.json_values)?;
+        if self.json_depth > DEEPEST {
+            return Err(ConfigError::senseless(
+                "limits.json_depth",
+                format!("must be at most {DEEPEST}: what is stored travels inside other documents"),
+            ));
+        }
+        if self.requests_per_second > 0 && self.request_burst == 0 {
+            return Err(ConfigError::senseless(
+                "limits.request_burst",
+                "must be above 0, or nothing is let in",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn senseless(key: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn senseless(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Senseless {
             key: key.into(),
             reason: reason.into(),

@@ -30,8 +30,8 @@ section! {
 }
 
 impl Node {
-    /// As the engine takes it; `listening` is where the API is served.
-    pub fn node_config(&self, listening: Option<SocketAddr>) -> NodeConfig {
+    /// As the engine takes it; `listening` is where the API is served, by `scheme`.
+    pub fn node_config(&self, listening: Option<SocketAddr>, scheme: &str) -> NodeConfig {
         let port = listening
             .map(|address| format!(":{}", address.port()))
             .unwrap_or_default();
@@ -41,7 +41,9 @@ impl Node {
         };
         let reachable = listening.filter(|address| !address.ip().is_unspecified());
         let url = match self.url.as_str() {
-            "" => reachable.map(|address| format!("http://{address}")).unwrap_or_default(),
+            "" => reachable
+                .map(|address| format!("{scheme}://{address}"))
+                .unwrap_or_default(),
             url => url.trim_end_matches('/').to_owned(),
         };
         NodeConfig {
@@ -94,17 +96,17 @@ mod tests {
     #[test]
     fn a_node_is_called_by_its_machine_and_port_unless_it_has_a_name() {
         let address = Some("127.0.0.1:8080".parse().unwrap());
-        let told = Node::default().node_config(address);
+        let told = Node::default().node_config(address, "http");
         assert!(told.name.ends_with(":8080") && told.name.len() > 5, "{}", told.name);
         assert_eq!(&*told.url, "http://127.0.0.1:8080");
         let anywhere = Some("0.0.0.0:8080".parse().unwrap());
-        assert_eq!(&*Node::default().node_config(anywhere).url, "");
+        assert_eq!(&*Node::default().node_config(anywhere, "http").url, "");
         let named = Node {
             name: "blue".to_owned(),
             url: "https://blue.example/".to_owned(),
             ..Node::default()
         };
-        let told = named.node_config(address);
+        let told = named.node_config(address, "http");
         assert_eq!((&*told.name, &*told.url), ("blue", "https://blue.example"));
     }
 }

@@ -75,12 +75,12 @@ macro_rules! settings_of {
     ($($kind:ident: $($type:ty),+;)+) => { $($(impl Setting for $type { const KIND: Kind = Kind::$kind; })+)+ };
 }
 settings_of! {
-    Text: String, PathBuf, Secret, super::LogFormat, super::Pooler, super::Mode, super::RetrySemantics, TokenFormat,
-        super::CorsOrigin, super::GraphErrors;
+    Text: String, PathBuf, Secret, super::LogFormat, super::Pooler, super::RowLevelSecurity, super::Mode, super::RetrySemantics, TokenFormat,
+        super::CorsOrigin, super::GraphErrors, super::Required;
     Number: u16, u32, u64, usize, f64;
     Flag: bool;
     Duration: Millis;
-    Table: super::tasks::BackendTable, super::tasks::BullmqTable, super::tasks::ChunkRules;
+    Table: super::tasks::BackendTable, super::tasks::BullmqTable, super::tasks::ChunkRules, super::Jwt;
     Tables: super::StorageBackends;
 }
 

@@ -1,6 +1,7 @@
 //! Where and how the server listens.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use super::ConfigError;
 use super::CorsOrigin;
@@ -10,7 +11,7 @@ section! {
     /// Where and how the server listens.
     pub struct Server = "server" {
         /// Address and port, such as `127.0.0.1:8080` or `[::]:8080`; port 0 takes a free one. Default: none, so that
-        /// `host` and `port` decide. An address that other machines reach needs `auth.api_keys`. Flag: `--listen`.
+        /// `host` and `port` decide. An address that other machines reach needs `auth.required`, `auth.api_keys` or `auth.jwt`. Flag: `--listen`.
         pub listen: Option<String> = None,
         /// Address alone. Default: `127.0.0.1`. Name of the original; `HOST` sets it too.
         pub host: String = "127.0.0.1".to_owned(),
@@ -22,6 +23,16 @@ section! {
         /// Serves everybody who can reach an address other than loopback, without any credentials. Default: false.
         /// Only where something else keeps strangers out. Flag: `--insecure-no-auth`.
         pub insecure_no_auth: bool = false,
+        /// PEM file with the server's certificate, and after it those that lead to its authority. Default: none, which
+        /// serves plain HTTP. With it and `tls_key` the server speaks TLS 1.2 and 1.3 instead. It is read again on SIGHUP
+        /// and when it changes; see [TLS](../tls.md). Flag: `--tls-cert`.
+        pub tls_cert: Option<PathBuf> = None,
+        /// PEM file with the private key of `tls_cert`: PKCS#8, PKCS#1 or SEC1, without a password. Default: none.
+        /// Flag: `--tls-key`.
+        pub tls_key: Option<PathBuf> = None,
+        /// PEM file with authorities: only clients that show a certificate of one of them are let in, probes included.
+        /// Default: none, so that clients need none. Keys and tokens are asked for all the same.
+        pub tls_client_ca: Option<PathBuf> = None,
         /// A reverse proxy stands in front: it ends TLS, and the last address of `X-Forwarded-For` is the client's.
         /// Default: false. Never set it where clients can connect directly, because they could then claim any address.
         pub behind_proxy: bool = false,

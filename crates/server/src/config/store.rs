@@ -30,6 +30,11 @@ section! {
         /// behind which nothing is prepared, and nodes learn of each other's work by looking alone (once a second).
         /// Default: `none`.
         pub pooler: Pooler = Pooler::None,
+        /// Whether PostgreSQL itself keeps namespaces apart, beneath the conditions that every statement has: `auto` where
+        /// the user may make the role `quintet_tenant` or may use it, with a line in the log where it may not; `on`, and
+        /// the start fails where it cannot be; `off`. Default: `auto`. Set `on` where namespaces belong to people who must
+        /// not see each other's.
+        pub row_level_security: RowLevelSecurity = RowLevelSecurity::Auto,
         /// Certificates to trust beside those of the system, as a PEM file. Default: none. Managed databases often
         /// have an authority of their own.
         pub ca_file: Option<PathBuf> = None,
@@ -55,6 +60,18 @@ pub enum Pooler {
     None,
     /// A pooler that gives each transaction any session.
     Transaction,
+}
+
+/// Whether PostgreSQL keeps namespaces apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowLevelSecurity {
+    /// Where it can.
+    Auto,
+    /// It must.
+    On,
+    /// It does not.
+    Off,
 }
 
 /// Which store is asked for.

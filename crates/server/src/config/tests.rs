@@ -271,7 +271,10 @@ fn loops_are_counted_by_the_store_and_several_are_refused_where_they_gain_nothin
     let shards = |text: &str| {
         let config = Config::parse(text).expect(text);
         let url = config.store_url().expect("store");
-        config.engine.engine_config(&url, config.node.node_config(None)).shards
+        config
+            .engine
+            .engine_config(&url, config.node.node_config(None, "http"))
+            .shards
     };
     let postgres = "store:\n  url: postgres://h/d\n";
     assert_eq!(shards(""), 1);
@@ -291,6 +294,10 @@ fn senseless_values_are_refused_with_their_names() {
         ("node:\n  lease_ms: 600001\n", "at most 600000"),
         ("node:\n  url: db:80\n", "node.url"),
         ("database:\n  pooler: session\n", "expected `none` or `transaction`"),
+        (
+            "database:\n  row_level_security: maybe\n",
+            "expected one of `auto`, `on`, `off`",
+        ),
         ("database:\n  connect_timeout: 0\n", "database.connect_timeout"),
         ("limits:\n  connections: 0\n", "limits.connections"),
         ("memarch:\n  base_url: memarch:80\n", "memarch.base_url"),

@@ -15,7 +15,7 @@ mod cancel;
 mod desk;
 mod document;
 mod effects;
-mod graph;
+pub(crate) mod graph;
 mod ids;
 mod list;
 mod metrics;
@@ -53,6 +53,7 @@ use reply::Refusal;
 pub(crate) use metrics::Figures;
 pub use open::OpenError;
 pub(crate) use open::{hooks, open};
+pub(crate) use plan::queue_of;
 pub use state::Tasks;
 
 /// Makes the list of routes and the router from the same lines.

@@ -7,6 +7,8 @@
 //! [`ROUTES`] is the one list of what is served: the router is made of it, and a test holds the API description
 //! against it.
 
+mod audit;
+mod auth;
 mod cx;
 mod definitions;
 pub mod document;
@@ -14,6 +16,7 @@ mod follow;
 mod history;
 mod hooks;
 mod logs;
+mod namespaces;
 mod nodes;
 mod notice;
 mod problem;
@@ -22,6 +25,7 @@ mod reply;
 mod runs;
 mod schedules;
 pub mod schema;
+mod secrets;
 mod status;
 mod templates;
 mod visualize;
@@ -31,7 +35,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::app::App;
 
@@ -99,6 +103,28 @@ routes! {
     post "/v1/schedules/{id}/resume" => schedules::resume;
     post "/v1/schedules/{id}/trigger" => schedules::trigger;
     get "/v1/schedules/{id}/upcoming" => schedules::upcoming;
+    get "/v1/audit" => audit::list;
+    get "/v1/audit/head" => audit::head;
+    get "/v1/audit/export" => audit::export;
+    post "/v1/namespaces" => namespaces::create;
+    get "/v1/namespaces" => namespaces::list;
+    get "/v1/namespaces/{name}" => namespaces::show;
+    patch "/v1/namespaces/{name}" => namespaces::change;
+    delete "/v1/namespaces/{name}" => namespaces::remove;
+    post "/v1/namespaces/{name}/suspend" => namespaces::suspend;
+    post "/v1/namespaces/{name}/resume" => namespaces::resume;
+    get "/v1/namespaces/{name}/usage" => namespaces::usage;
+    get "/v1/auth/me" => auth::me;
+    post "/v1/auth/keys" => auth::create;
+    get "/v1/auth/keys" => auth::list;
+    get "/v1/auth/keys/{id}" => auth::show;
+    delete "/v1/auth/keys/{id}" => auth::revoke;
+    post "/v1/auth/keys/{id}/rotate" => auth::rotate;
+    get "/v1/secrets" => secrets::list;
+    post "/v1/secrets/rotate-key" => secrets::rotate_key;
+    get "/v1/secrets/{name}" => secrets::show;
+    put "/v1/secrets/{name}" => secrets::put;
+    delete "/v1/secrets/{name}" => secrets::remove;
     get "/v1/approvals" => runs::approvals::list;
     get "/v1/nodes" => nodes::list;
 }

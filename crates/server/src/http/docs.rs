@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
 const HTML: &str = include_str!("docs/page.html");
@@ -64,6 +64,11 @@ pub(super) fn with_status(status: StatusCode) -> Response {
     );
     headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
     response
 }
 

@@ -15,20 +15,23 @@ use quintet_engine::tasks::panic_text;
 use tracing::Instrument;
 
 use super::access::{self, Need};
-use super::auth::{self, Caller, KeyError, Keyring};
 use super::cors;
+use super::depth::{DepthGuard, Excess};
 use super::docs;
 use super::metrics::HttpMetrics;
+use super::noting;
 use super::origin::Names;
-use super::refusal::{refuse, refuse_at};
+use super::rate::{self, Rates};
+use super::refusal::{refuse, refuse_at, refuse_for};
 use super::request_id::{self, RequestId, RequestIds};
 use super::slow::BodyTimer;
-use super::streams;
-use super::throttle::Throttle;
+use super::streams::Streams;
 use crate::app::App;
-use crate::config::{Config, CorsOrigin, Permission};
+use crate::config::{Config, CorsOrigin};
 use crate::error_code::ErrorCode;
 use crate::face;
+use crate::identity::{Caller, Identity, Permission, Reason, Rejection, Role};
+use crate::tenancy::{Access, Asked, Tenancy};
 
 /// Where a connection comes from; in the extensions of its requests.
 #[derive(Debug, Clone, Copy)]
@@ -58,13 +61,42 @@ const RETRY_AFTER_S: &str = "1";
 /// The answer to a request that is not let in.
 type Refused = Box<Response>;
 
+/// What is looked at while a body is read.
+struct Watch {
+    timer: BodyTimer,
+    depth: Option<DepthGuard>,
+}
+
+impl Watch {
+    fn attach(request: &mut Request, (depth, values): (usize, usize)) -> Self {
+        let timer = BodyTimer::attach(request);
+        let depth = DepthGuard::attach(request, depth, values);
+        Self { timer, depth }
+    }
+
+    /// The answer where the body was given up, whatever the face made of that.
+    fn refusal(&self, path: &str) -> Option<Response> {
+        if self.timer.ran_out() {
+            return Some(too_slow());
+        }
+        let text = match self.depth.as_ref()?.excess()? {
+            Excess::Depth => "bad json: it is nested too deep (`limits.json_depth`)",
+            Excess::Values => "bad json: it holds too many values (`limits.json_values`)",
+        };
+        Some(refuse_for(path, ErrorCode::BadJson, text))
+    }
+}
+
 /// What the middleware knows.
 pub(crate) struct Edge {
     pub(super) metrics: HttpMetrics,
     ids: RequestIds,
     names: Names,
-    keys: Keyring,
-    throttle: Throttle,
+    identity: Arc<Identity>,
+    tenancy: Arc<Tenancy>,
+    rates: Rates,
+    streams: Streams,
+    json_bounds: (usize, usize),
     clock: Arc<dyn Clock>,
     max_body_bytes: usize,
     behind_proxy: bool,
@@ -72,24 +104,29 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub fn new(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, KeyError> {
+    pub fn new(config: &Config, clock: &Arc<dyn Clock>, identity: &Arc<Identity>, tenancy: &Arc<Tenancy>) -> Self {
         let metrics = HttpMetrics::default();
-        Ok(Self {
+        Self {
             ids: RequestIds::new(),
             names: Names::new(config.server.address().ok(), &config.server.allowed_hosts),
-            keys: Keyring::new(&config.auth.api_keys)?,
-            throttle: Throttle::default(),
+            identity: Arc::clone(identity),
+            tenancy: Arc::clone(tenancy),
+            rates: Rates::new(&config.limits),
+            streams: Streams::new(&config.limits, &metrics.streams),
+            json_bounds: (config.limits.json_depth, config.limits.json_values),
             clock: Arc::clone(clock),
             max_body_bytes: config.server.max_body_bytes,
             behind_proxy: config.server.behind_proxy,
             cors_origin: config.server.cors_origin.clone(),
             metrics,
-        })
+        }
     }
 
     /// Lets the request in, or says why not: in the order of the page of this room.
-    fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<BodyTimer>, Refused> {
+    fn admit(&self, request: &mut Request, id: &RequestId) -> Result<Option<Watch>, Refused> {
         let caller = self.caller(request)?;
+        let caller = self.within_namespace(request, caller)?;
+        self.within_rate(request, &caller)?;
         request
             .extensions_mut()
             .insert(face::workflows::Namespace(Arc::clone(&caller.namespace)));
@@ -108,12 +145,52 @@ impl Edge {
         DefaultBodyLimit::max(limit).apply(request);
         let has_body =
             length.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
-        Ok(has_body.then(|| BodyTimer::attach(request)))
+        Ok(has_body.then(|| Watch::attach(request, self.json_bounds)))
+    }
+
+    /// The caller, about the namespace that the request names.
+    fn within_namespace(&self, request: &Request, caller: Caller) -> Result<Caller, Refused> {
+        let (method, path) = (request.method(), request.uri().path());
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let access = match access::need(method, route) {
+            Need::Nothing => return Ok(caller),
+            // Who works answers for what was begun, whatever may begin now.
+            Need::Face => Access::Read,
+            Need::Known | Need::May(_) => Access::of(method, path),
+        };
+        let asked = Asked::of(path, request.headers());
+        let resolved = asked.and_then(|asked| {
+            let namespace = self.tenancy.resolve(&caller.home(), &asked, access)?;
+            let is_chosen = caller.is_global() && asked != Asked::Nothing;
+            Ok(is_chosen.then_some(namespace))
+        });
+        match resolved {
+            Ok(Some(namespace)) => Ok(caller.within(namespace)),
+            Ok(None) => Ok(caller),
+            Err(refusal) => {
+                let mut response = refuse_at(request, refusal.code(), &refusal.to_string());
+                response.extensions_mut().insert(caller);
+                Err(response.into())
+            }
+        }
+    }
+
+    fn within_rate(&self, request: &Request, caller: &Caller) -> Result<(), Refused> {
+        let Some(who) = rate::account(caller) else {
+            return Ok(());
+        };
+        self.rates.admit(&who, self.clock.now()).map_err(|seconds| {
+            let message = "this key has sent too many requests (`limits.requests_per_second`)";
+            let mut response = refuse_at(request, ErrorCode::RateLimited, message);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response.extensions_mut().insert(caller.clone());
+            response.into()
+        })
     }
 
     fn caller(&self, request: &Request) -> Result<Caller, Refused> {
         let headers = request.headers();
-        if self.keys.is_empty() {
+        if self.identity.is_open() {
             let known = match &self.cors_origin {
                 CorsOrigin::One(origin) if cors::covers(request.uri().path()) => Some(origin),
                 _ => None,
@@ -123,38 +200,33 @@ impl Edge {
                 None => Ok(Caller::anonymous()),
             };
         }
-        let permission = match access::need(request.method(), request.uri().path()) {
-            Need::May(permission) => permission,
-            Need::Nothing => return Ok(Caller::anonymous()),
-            Need::Face => return Ok(self.keys.caller(headers).cloned().unwrap_or_else(Caller::unknown)),
-        };
-        let Some(caller) = self.keys.caller(headers) else {
-            // A browser cannot send a key with a link: this page asks for one.
-            let is_docs = request.uri().path() == "/docs" && !auth::is_presented(headers);
-            let refusal = if is_docs {
-                docs::with_status(StatusCode::UNAUTHORIZED)
-            } else {
-                self.unknown(request)
-            };
-            return Err(refusal.into());
-        };
-        if !caller.may(permission) {
-            let message = format!("this key does not have the permission `{}`", name(permission));
-            return Err(refuse_at(request, ErrorCode::Forbidden, &message).into());
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let need = access::need(request.method(), route);
+        if need == Need::Nothing {
+            return Ok(Caller::anonymous());
         }
-        Ok(caller.clone())
+        let caller = match self.identity.caller(headers) {
+            Ok(caller) => caller,
+            Err(_) if need == Need::Face => return Ok(Caller::unknown()),
+            Err(rejection) => return Err(self.unknown(request, &rejection).into()),
+        };
+        match need {
+            Need::May(permission) if !caller.may(permission) => Err(not_permitted(request, caller, permission)),
+            Need::May(_) | Need::Known | Need::Face | Need::Nothing => Ok(caller),
+        }
     }
 
-    fn unknown(&self, request: &Request) -> Response {
+    fn unknown(&self, request: &Request, rejection: &Rejection) -> Response {
+        // A browser cannot send a key with a link: this page asks for one.
+        if request.uri().path() == "/docs" && rejection.reason == Reason::Missing {
+            return docs::with_status(StatusCode::UNAUTHORIZED);
+        }
         self.metrics.auth_failures.inc();
-        let address = self.client(request);
-        let Some(seconds) = self.throttle.failed(address, self.clock.now()) else {
-            tracing::warn!(client = %address, path = request.uri().path(), "request without a valid key");
-            return refuse_at(
-                request,
-                ErrorCode::Unauthorized,
-                "send a valid key in `Authorization: Bearer` or `X-Api-Key`",
-            );
+        let (address, reason) = (self.client(request), rejection.reason);
+        let throttle = &self.identity.throttle;
+        let Some(seconds) = throttle.failed(address, rejection.key.as_ref(), self.clock.now()) else {
+            tracing::warn!(client = %address, path = request.uri().path(), reason = reason.as_str(), "request without a valid key");
+            return refuse_at(request, ErrorCode::Unauthorized, reason.message());
         };
         let mut response = refuse_at(request, ErrorCode::RateLimited, "too many requests without a valid key");
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -178,13 +250,13 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
-const fn name(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Viewer => "viewer",
-        Permission::Operator => "operator",
-        Permission::Author => "author",
-        Permission::Admin => "admin",
-    }
+/// Says what is missing, and which role has it; who was refused goes along for the audit log.
+fn not_permitted(request: &Request, caller: Caller, permission: Permission) -> Refused {
+    let role = Role::least_with(permission).as_str();
+    let message = format!("this key does not have the permission `{permission}`, which the role `{role}` has");
+    let mut response = refuse_at(request, ErrorCode::Forbidden, &message);
+    response.extensions_mut().insert(caller);
+    response.into()
 }
 
 /// The middleware.
@@ -208,17 +280,30 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
         dress(response.headers_mut(), &id);
         return response;
     }
-    let mut response = match edge.admit(&mut request, &id) {
-        Err(refusal) => *refusal,
-        Ok(timer) => {
+    let (uri, client) = (request.uri().clone(), edge.client(&request));
+    // A provider of tokens may have new keys.
+    if let Some(kid) = edge.identity.missing_key(request.headers()) {
+        edge.identity.look_for(&kid).await;
+    }
+    let admitted = edge.admit(&mut request, &id);
+    let who = request.extensions().get().and_then(rate::account);
+    let mut response = match admitted {
+        Err(refusal) => {
+            noting::refused(&app.audit, &request, &id, client, &refusal);
+            *refusal
+        }
+        Ok(watch) => {
+            let trail = noting::begin(&app.audit, &request, &id, client);
             let answered = AssertUnwindSafe(next.run(request))
                 .catch_unwind()
                 .instrument(span.clone())
                 .await;
             let response = answered.unwrap_or_else(|panic| panicked(edge, &id, panic.as_ref()));
-            match timer {
-                Some(timer) if timer.ran_out() => too_slow(),
-                _ => response,
+            let given_up = watch.and_then(|watch| watch.refusal(uri.path()));
+            let response = given_up.unwrap_or(response);
+            match trail {
+                Some(trail) => trail.end(response).await,
+                None => response,
             }
         }
     };
@@ -237,7 +322,7 @@ pub(super) async fn pass(State(app): State<Arc<App>>, mut request: Request, next
         let soon = HeaderValue::from_static(RETRY_AFTER_S);
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(soon);
     }
-    response = streams::until(response, &app.stopping, &edge.metrics.streams);
+    response = edge.streams.admit(response, who, uri.path(), &app.stopping);
     seen.end(response.status());
     dress(response.headers_mut(), &id);
     if is_open_to_pages {

@@ -19,6 +19,9 @@ use super::refusal;
 use crate::app::App;
 
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What the gateway of the tenants face, the only one who looks, knows this service by.
+pub(super) const ORCHESTRATOR: &str = "orchestrator-service";
+const QUINTET: &str = "quintet";
 
 #[derive(Serialize)]
 struct Health {
@@ -26,6 +29,8 @@ struct Health {
     service: &'static str,
     version: &'static str,
     timestamp: String,
+    /// `https` where the server itself speaks TLS.
+    scheme: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Checks>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -81,9 +86,10 @@ impl Health {
         let timestamp = rfc3339(app.engine.clock().now());
         Self {
             status,
-            service: "quintet",
+            service: QUINTET,
             version: env!("CARGO_PKG_VERSION"),
             timestamp,
+            scheme: app.config.server.scheme(),
             checks,
             pipelines: None,
         }
@@ -91,17 +97,19 @@ impl Health {
 }
 
 /// `GET /health`: one body that the readers of every face understand. 503 when something is wrong.
+///
+/// All of their documents say `healthy`; that one original said `ok` instead was never asked for by its clients.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let pipelines = tokio::select! {
         pipelines = PipelinesHealth::of(&app) => pipelines,
         () = tasks::pause(Some(PATIENCE)) => None,
     };
-    checked(&app, "ok", "unhealthy", pipelines).await
+    checked(&app, ("healthy", "unhealthy"), pipelines, ORCHESTRATOR).await
 }
 
 /// `GET /health/ready` and `GET /readyz`.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
-    checked(&app, "ready", "not_ready", None).await
+    checked(&app, ("ready", "not_ready"), None, QUINTET).await
 }
 
 /// `GET /health/live`.
@@ -120,9 +128,9 @@ pub(super) async fn healthz() -> Response {
 
 async fn checked(
     app: &Arc<App>,
-    good: &'static str,
-    bad: &'static str,
+    (good, bad): (&'static str, &'static str),
     pipelines: Option<PipelinesHealth>,
+    service: &'static str,
 ) -> Response {
     let checks = Checks {
         engine: engine(app),
@@ -131,6 +139,7 @@ async fn checked(
     let is_healthy = checks.engine.is_healthy() && checks.store.is_healthy();
     let mut health = Health::new(app, if is_healthy { good } else { bad }, Some(checks));
     health.pipelines = pipelines;
+    health.service = service;
     let mut response = refusal::json(&health);
     if !is_healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

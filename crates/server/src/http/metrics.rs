@@ -209,6 +209,8 @@ pub(super) async fn serve(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     app.engine.metrics().register(&mut registry);
     app.edge.metrics.register(&mut registry);
     app.schedules.metrics().register(&mut registry);
+    app.tenancy.metrics().register(&mut registry);
+    app.audit.register(&mut registry);
     if let Some(figures) = &figures {
         figures.register(&mut registry);
     }

@@ -39,11 +39,28 @@ pub(super) fn refuse(code: ErrorCode, message: &str) -> Response {
 
 /// The same in the words of the face that a request is for.
 pub(super) fn refuse_at(request: &Request, code: ErrorCode, message: &str) -> Response {
-    let usual = refuse(code, message);
-    if !face::tasks::is_of_face(request.uri().path()) {
-        return usual;
+    refuse_for(request.uri().path(), code, message)
+}
+
+/// The same where only the request's path is left.
+pub(super) fn refuse_for(path: &str, code: ErrorCode, message: &str) -> Response {
+    let mut response = in_words_of(path, code, message);
+    if code.is_retryable() {
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
     }
-    let mut response = face::tasks::refusal(code.status(), message);
+    response
+}
+
+fn in_words_of(path: &str, code: ErrorCode, message: &str) -> Response {
+    let usual = refuse(code, message);
+    let mut response = if face::tasks::is_of_face(path) {
+        face::tasks::refusal(code.status(), message)
+    } else if face::tenants::is_of_face(path) {
+        face::tenants::refusal(path, code.status(), message)
+    } else {
+        return usual;
+    };
     let challenge = usual.headers().get(header::WWW_AUTHENTICATE).cloned();
     response
         .headers_mut()
@@ -59,6 +76,9 @@ pub(super) async fn no_route(request: Request) -> Response {
         error: &'static str,
         message: String,
         status_code: u16,
+    }
+    if face::tenants::is_of_face(request.uri().path()) {
+        return face::tenants::no_route();
     }
     let mut response = json(&NotFound {
         error: "Not found",

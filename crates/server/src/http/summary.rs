@@ -95,6 +95,9 @@ impl StoreFigures {
 /// The summary, for people and scripts without a Prometheus.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
+    /// What the tenants face's original said of itself here, and nothing else.
+    service: &'static str,
+    status: &'static str,
     version: &'static str,
     runs: Runs,
     attempts: Attempts,
@@ -152,6 +155,8 @@ pub(super) fn of(app: &App, figures: Option<&StoreFigures>) -> Summary {
     let metrics = app.engine.metrics();
     let count = |family: &Family<OutcomeLabel, Counter>, outcome| family.get_or_create(&OutcomeLabel { outcome }).get();
     Summary {
+        service: super::health::ORCHESTRATOR,
+        status: "running",
         version: env!("CARGO_PKG_VERSION"),
         runs: Runs {
             started: metrics.runs_started.get(),

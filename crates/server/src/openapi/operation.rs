@@ -13,6 +13,8 @@ enum Errors {
     Pipelines,
     /// Those of the tasks face.
     Tasks,
+    /// Those of the tenants face.
+    Tenants,
 }
 
 /// A method of a path.
@@ -72,6 +74,14 @@ impl Operation {
     pub fn of_tasks(self) -> Self {
         Self {
             errors_as: Errors::Tasks,
+            ..self
+        }
+    }
+
+    /// One of the tenants face, which has its own form of errors.
+    pub fn of_tenants(self) -> Self {
+        Self {
+            errors_as: Errors::Tenants,
             ..self
         }
     }
@@ -219,6 +229,7 @@ fn error(words: &str, errors_as: Errors) -> Value {
         Errors::Own | Errors::OwnOrText => "Error",
         Errors::Pipelines => "PipelinesError",
         Errors::Tasks => "TasksError",
+        Errors::Tenants => "TenantsError",
     };
     let mut content = json!({ "application/json": { "schema": reference(schema) } });
     if errors_as == Errors::OwnOrText
@@ -243,7 +254,11 @@ fn path_parameters(path: &str) -> Vec<Value> {
 
 /// What a parameter of a path stands for: an id is one of what the path is about.
 fn describe(name: &str, path: &str) -> &'static str {
-    const IDS: [(&str, &str); 10] = [
+    const IDS: [(&str, &str); 11] = [
+        (
+            "/v1/auth/keys",
+            "Id of the key: its part between `qk_` and the next `_`.",
+        ),
         ("/v1/runs", "Id of the run."),
         ("/v1/workflows", "Id of the workflow."),
         ("/v1/schedules", "Id of the schedule."),
@@ -256,6 +271,8 @@ fn describe(name: &str, path: &str) -> &'static str {
         ("/api/callback", "The `runId` that the worker was told."),
     ];
     match name {
+        "tenant" => "The tenant: a namespace.",
+        "workflow" => "Id of the workflow, `wf_...`.",
         "version" => "Number of the version, from 1.",
         "step" => "Id of the step; an item of a for_each step is `id[3]`.",
         "path" => "Key of the object; its slashes may stay as they are.",

@@ -2,11 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::audit;
+use super::auth;
+use super::namespaces;
 use super::operation::Operation;
 use super::pipelines;
 use super::schedules;
 use super::schemas::{RUN_STATUS, STEP_STATUS};
+use super::secrets;
 use super::tasks;
+use super::tenants;
 use crate::picture::Format;
 
 const UNKNOWN_RUN: &str = "No such run.";
@@ -20,9 +25,14 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(control());
     all.extend(observe());
     all.extend(schedules::all());
+    all.extend(namespaces::all());
+    all.extend(auth::all());
+    all.extend(audit::all());
+    all.extend(secrets::all());
     all.push(nodes());
     all.extend(pipelines::all());
     all.extend(tasks::all());
+    all.extend(tenants::all());
     all
 }
 

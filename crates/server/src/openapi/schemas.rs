@@ -17,8 +17,13 @@ pub(super) fn all() -> Map<String, Value> {
         }
     }
     all.extend(super::schedules::schemas());
+    all.extend(super::namespaces::schemas());
+    all.extend(super::auth::schemas());
+    all.extend(super::audit::schemas());
+    all.extend(super::secrets::schemas());
     all.extend(super::pipelines::schemas());
     all.extend(super::tasks::schemas());
+    all.extend(super::tenants::schemas());
     all
 }
 

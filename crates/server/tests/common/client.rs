@@ -32,6 +32,24 @@ impl Client {
         read(&mut self.send(method, path, headers, body))
     }
 
+    /// The status of an answer, from a server that may go away meanwhile.
+    pub fn try_call(&self, method: &str, path: &str, body: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let (host, length) = (&self.address, body.len());
+        let request = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, rest) = answer.split_once("\r\n\r\n")?;
+        let announced = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        // Half an answer is none.
+        (announced == Some(rest.len())).then_some(())?;
+        head.split(' ').nth(1)?.parse().ok()
+    }
+
     /// Opens a stream of server-sent events.
     pub fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
         let stream = self.send("GET", path, headers, "");

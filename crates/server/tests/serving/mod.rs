@@ -91,7 +91,7 @@ impl Server {
         let address = ready_line
             .split("http=")
             .nth(1)
-            .and_then(|rest| rest.split(' ').next()?.parse().ok());
+            .and_then(|rest| rest.split(' ').next()?.trim_start_matches("https://").parse().ok());
         let Some(address) = address else {
             let log: Vec<String> = log.iter().collect();
             panic!("not ready: {ready_line:?}\n{}", log.join("\n"));
@@ -217,7 +217,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn read(stream: TcpStream) -> Self {
+    pub fn read(stream: impl Read) -> Self {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).expect("status line");

@@ -18,7 +18,7 @@ WITH put AS (
     INSERT INTO quintet.plans (digest, spec)
     SELECT $5, $6
     FROM put
-    ON CONFLICT (digest) DO NOTHING
+    ON CONFLICT DO NOTHING
 )
 SELECT version, created_at
 FROM put

@@ -27,7 +27,7 @@ pub async fn page(
     } else {
         &sql::LETTERS_LIST
     };
-    let answer = database.read(statement, &params).await?;
+    let answer = database.within(namespace).read(statement, &params).await?;
     Ok(LetterPage {
         total: codec::unsigned(answer.single()?, TOTAL)?,
         letters: codec::all(found(&answer), codec::letter)?,
@@ -44,6 +44,6 @@ pub async fn get(
 ) -> Result<Option<DeadLetter>> {
     let (node, attempt) = (i64::from(node), attempt.map(i64::from));
     let params: [Param<'_>; 4] = [&Uuid(run), &node, &Text(namespace), &attempt];
-    let answer = database.read(&sql::LETTERS_GET, &params).await?;
+    let answer = database.within(namespace).read(&sql::LETTERS_GET, &params).await?;
     answer.rows.first().map(codec::letter).transpose()
 }

@@ -9,9 +9,8 @@ use crate::session::{Database, Param};
 use crate::sql;
 
 pub async fn get(database: &Database, namespace: &str, kind: &str, id: &str) -> Result<Option<Record>> {
-    let answer = database
-        .read(&sql::RECORDS_GET, &[&Text(namespace), &Text(kind), &Text(id)])
-        .await?;
+    let params: [Param<'_>; 3] = [&Text(namespace), &Text(kind), &Text(id)];
+    let answer = database.within(namespace).read(&sql::RECORDS_GET, &params).await?;
     answer.rows.first().map(codec::document).transpose()
 }
 
@@ -25,7 +24,8 @@ pub async fn list(
 ) -> Result<Vec<Record>> {
     let from = after.map(|after| format!("{after}\u{0}")).unwrap_or_default();
     let params: [Param<'_>; 4] = [&Text(namespace), &Text(kind), &Text(&from), &codec::limit(limit)];
-    codec::all(&database.read(&sql::RECORDS_LIST, &params).await?.rows, codec::document)
+    let answer = database.within(namespace).read(&sql::RECORDS_LIST, &params).await?;
+    codec::all(&answer.rows, codec::document)
 }
 
 pub async fn expired(database: &Database, kind: &str, now: Time, limit: usize) -> Result<Vec<Record>> {

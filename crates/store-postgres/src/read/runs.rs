@@ -19,7 +19,8 @@ use crate::sql::{self, Statement};
 const DEFAULT: &str = "default";
 
 pub async fn get(database: &Database, namespace: &str, id: RunId) -> Result<Option<RunRow>> {
-    let answer = database.read(&sql::RUNS_GET, &[&Uuid(id), &Text(namespace)]).await?;
+    let params: [Param<'_>; 2] = [&Uuid(id), &Text(namespace)];
+    let answer = database.within(namespace).read(&sql::RUNS_GET, &params).await?;
     answer.rows.first().map(codec::run).transpose()
 }
 
@@ -48,12 +49,13 @@ fn is_complete(run: &StoredRun) -> bool {
 
 /// The row, and the history up to it: entries are only ever added, so what came after the row is left out.
 async fn read_both(database: &Database, namespace: &str, id: RunId) -> Result<Option<StoredRun>> {
+    let within = database.within_runs(namespace, &[id]);
     let (id, namespace, after, limit) = (Uuid(id), Text(namespace), 0i64, i64::MAX);
     let steps = [
         Step::Run(&sql::RUNS_GET, vec![&id, &namespace]),
         Step::Run(&sql::HISTORY_LIST, vec![&id, &after, &limit]),
     ];
-    let answers = database.flight(&steps).await?;
+    let answers = within.flight(&steps).await?;
     let Some(row) = answers[0].rows.first().map(codec::run).transpose()? else {
         return Ok(None);
     };
@@ -69,12 +71,13 @@ pub async fn commits(
     after: u64,
     limit: usize,
 ) -> Result<Vec<StoredCommit>> {
+    let within = database.within_runs(namespace, &[id]);
     let (id, namespace, after, limit) = (Uuid(id), Text(namespace), signed(after), sql_limit(limit));
     let steps = [
         Step::Run(&sql::RUNS_GET, vec![&id, &namespace]),
         Step::Run(&sql::HISTORY_LIST, vec![&id, &after, &limit]),
     ];
-    let answers = database.flight(&steps).await?;
+    let answers = within.flight(&steps).await?;
     // What a removed run left in a partition that is still to be dropped is not to be seen.
     if answers[0].rows.is_empty() {
         return Ok(Vec::new());
@@ -157,7 +160,8 @@ impl List<'_> {
             params.push(&prefix);
         }
         params.push(&self.filter.claimed);
-        codec::all(&self.database.read(statement, &params).await?.rows, codec::run)
+        let answer = self.database.within(self.namespace).read(statement, &params).await?;
+        codec::all(&answer.rows, codec::run)
     }
 
     async fn by_prefix(&self, prefix: &str) -> Result<Vec<RunRow>> {
@@ -166,7 +170,8 @@ impl List<'_> {
         let mask = self.mask();
         let claimed = &self.filter.claimed;
         let params: [Param<'_>; 8] = [&namespace, &self.newest, &mask, &from, &until, &prefix, &limit, claimed];
-        let answer = self.database.read(&sql::RUNS_LIST_BY_PREFIX, &params).await?;
+        let within = self.database.within(self.namespace);
+        let answer = within.read(&sql::RUNS_LIST_BY_PREFIX, &params).await?;
         codec::all(&answer.rows, codec::run)
     }
 

@@ -19,7 +19,7 @@ pub const COUNTING: Step<'static> = Step::Plain(
      SET LOCAL statement_timeout = '5min'",
 );
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn status(database: &Database) -> Result<StoreStatus> {
     let of = |statement| Step::Run(statement, Vec::new());
@@ -50,10 +50,10 @@ pub async fn status(database: &Database) -> Result<StoreStatus> {
 
 /// What waits in the queues of a namespace.
 pub async fn queues(database: &Database, namespace: &str) -> Result<Vec<QueueCount>> {
+    let within = database.within(namespace);
     let namespace = codec::Text(namespace);
-    let steps = [COUNTING, Step::Run(&sql::QUEUE_COUNTS, vec![&namespace]), COMMIT];
-    let answers = database.session().await?.with_patience(PATIENCE).flight(&steps).await?;
-    codec::all(&answers[1].rows, |row| {
+    let counted = within.count(Step::Run(&sql::QUEUE_COUNTS, vec![&namespace])).await?;
+    codec::all(&counted.rows, |row| {
         Ok(QueueCount {
             queue: codec::text(row, 0)?,
             waiting: codec::unsigned(row, 1)?,

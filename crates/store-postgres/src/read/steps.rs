@@ -29,16 +29,17 @@ pub async fn page(
         .into_iter()
         .fold(0i64, |mask, status| mask | 1 << step_number(status));
     let settled: Vec<i16> = settled.into_iter().map(step_number).collect();
+    let within = database.within(namespace);
     let (namespace, run) = (Text(namespace), filter.run.map(Uuid));
     let (action, queue) = (filter.action.as_deref().map(Text), filter.queue.as_deref().map(Text));
     let (offset, limit) = bounds(offset, limit);
     let mut params: Vec<Param<'_>> = vec![&namespace, &live, &settled, &action, &queue];
     let answer = if let Some(run) = &run {
         params.extend([run as Param<'_>, &offset, &limit]);
-        database.read(&sql::STEPS_LIST_BY_RUN, &params).await?
+        within.read(&sql::STEPS_LIST_BY_RUN, &params).await?
     } else {
         params.extend([&offset as Param<'_>, &limit]);
-        database.read(&sql::STEPS_LIST, &params).await?
+        within.read(&sql::STEPS_LIST, &params).await?
     };
     Ok(StepPage {
         total: codec::unsigned(answer.single()?, TOTAL)?,
@@ -64,9 +65,8 @@ pub fn found(answer: &Answer) -> &[tokio_postgres::Row] {
 }
 
 pub async fn counts(database: &Database, namespace: &str, action: &str) -> Result<StepCounts> {
-    let answer = database
-        .read(&sql::STEPS_COUNT, &[&Text(namespace), &Text(action)])
-        .await?;
+    let params: [Param<'_>; 2] = [&Text(namespace), &Text(action)];
+    let answer = database.within(namespace).read(&sql::STEPS_COUNT, &params).await?;
     let mut counts = StepCounts::default();
     let mut oldest: Option<Time> = None;
     for row in &answer.rows {

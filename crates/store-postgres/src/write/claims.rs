@@ -1,10 +1,11 @@
 //! Taking work: what one node takes is not shown to another one until the claim ends.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quintet_core::id::RunId;
 use quintet_core::time::Time;
-use quintet_store::{Claim, DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueEntry, Targets};
+use quintet_store::{Claim, DueRun, OutboxAsk, OutboxEntry, QueueAsk, QueueEntry, Targets, Turns};
 
 use crate::codec::{self, Text, Uuid, limit as sql_limit, micros, signed};
 use crate::error::Result;
@@ -22,7 +23,13 @@ pub async fn due(database: &Database, claim: Claim, limit: usize) -> Result<Vec<
 }
 
 /// Of two asks for one queue the larger counts. No more rows are locked than all queues together may give.
-pub async fn queued(database: &Database, asks: &[QueueAsk], claim: Claim, limit: usize) -> Result<Vec<QueueEntry>> {
+pub async fn queued(
+    database: &Database,
+    asks: &[QueueAsk],
+    turns: &Turns,
+    claim: Claim,
+    limit: usize,
+) -> Result<Vec<QueueEntry>> {
     let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
     for ask in asks {
         let known = wanted.entry(&ask.queue).or_default();
@@ -31,7 +38,18 @@ pub async fn queued(database: &Database, asks: &[QueueAsk], claim: Claim, limit:
     let queues: Vec<Text<'_>> = wanted.keys().copied().map(Text).collect();
     let limits: Vec<i64> = wanted.values().copied().map(sql_limit).collect();
     let (owner, limit) = (claim.owner.cast_signed(), sql_limit(limit));
-    let params: [Param<'_>; 6] = [&queues, &limits, &claim.now.0, &owner, &claim.until.0, &limit];
+    let names = |namespaces: &'_ [Arc<str>]| -> Vec<String> { namespaces.iter().map(ToString::to_string).collect() };
+    let (behind, without) = (names(&turns.behind), names(&turns.without));
+    let params: [Param<'_>; 8] = [
+        &queues,
+        &limits,
+        &claim.now.0,
+        &owner,
+        &claim.until.0,
+        &limit,
+        &behind,
+        &without,
+    ];
     codec::all(&database.run(&sql::QUEUE_CLAIM, &params).await?.rows, codec::entry)
 }
 

@@ -39,8 +39,10 @@ async fn attempt(database: &Database, writes: &[RecordWrite]) -> Result<bool> {
     let mut names = Names::default();
     let distinct: BTreeMap<Name<'_>, ()> = writes.iter().map(|write| (name(write), ())).collect();
     distinct.into_keys().for_each(|name| names.push(name));
-    let steps = [BEGIN, Step::Run(&sql::RECORDS_LOCK, names.params().to_vec())];
-    let found = session.flight(&steps).await?.remove(1);
+    let within = only_namespace(writes).map(|namespace| database.within(namespace));
+    let mut steps = within.as_ref().map_or_else(|| vec![BEGIN], |within| within.begin());
+    steps.push(Step::Run(&sql::RECORDS_LOCK, names.params().to_vec()));
+    let found = session.flight(&steps).await?.pop().unwrap_or_default();
     let mut stored: BTreeMap<(String, String, String), Standing> = BTreeMap::new();
     for row in &found.rows {
         let name = (codec::string(row, 0)?, codec::string(row, 1)?, codec::string(row, 2)?);
@@ -60,6 +62,13 @@ async fn attempt(database: &Database, writes: &[RecordWrite]) -> Result<bool> {
     }
     write(session, &stored, writes).await?;
     Ok(true)
+}
+
+/// Where all of them go, if that is one place; documents of several are written by the engine.
+fn only_namespace(writes: &[RecordWrite]) -> Option<&str> {
+    let (first, others) = writes.split_first()?;
+    let is_same = others.iter().all(|write| write.namespace == first.namespace);
+    is_same.then_some(&*first.namespace)
 }
 
 fn name(write: &RecordWrite) -> Name<'_> {

@@ -12,7 +12,7 @@ use quintet_core::time::Time;
 use crate::codec::{self, Text, Uuid, get};
 use crate::error::Result;
 use crate::partition::{self, Day, Days, Whole};
-use crate::session::{BEGIN, COMMIT, Database, Param, Step};
+use crate::session::{BEGIN, COMMIT, Database, Param, ROLLBACK, Step};
 use crate::sql;
 
 /// Expired records removed by one statement.
@@ -21,18 +21,29 @@ const RECORDS: i64 = 1000;
 /// Runs removed by one transaction.
 const RUNS: usize = 500;
 
-/// What becomes of the dead letters of runs that are removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Letters {
-    /// Whoever removes one run wants nothing left of it.
-    Go,
-    /// They have a retention of their own.
-    Stay,
-}
-
-/// Removes one run of a namespace.
+/// Removes one run of a namespace, with its dead letters: whoever removes one run wants nothing left of it.
 pub async fn delete_run(database: &Database, namespace: &str, id: RunId) -> Result<bool> {
-    Ok(remove(database, &[id], Some(namespace), None, Whole::Run, Letters::Go).await? > 0)
+    let within = database.within(namespace);
+    let (only, ids, any) = (Text(namespace), vec![Uuid(id)], None::<i64>);
+    let mut session = database.session().await?;
+    let mut steps = within.begin();
+    steps.push(Step::Run(&sql::RUNS_DELETE, vec![&ids, &only, &any]));
+    let gone = session.flight(&steps).await?.pop().unwrap_or_default();
+    if gone.rows.is_empty() {
+        session.flight(&[ROLLBACK]).await?;
+        return Ok(false);
+    }
+    // It was of this namespace, and so is what hangs on it.
+    let mut steps: Vec<Step<'_>> = within.leave().into_iter().collect();
+    steps.extend([
+        Step::Run(&sql::QUEUE_REMOVE_RUNS, vec![&ids]),
+        Step::Run(&sql::STEPS_DELETE, vec![&ids]),
+        Step::Run(&sql::LETTERS_DELETE, vec![&ids]),
+        Step::Run(&sql::HISTORY_DELETE, vec![&ids]),
+        COMMIT,
+    ]);
+    session.flight(&steps).await?;
+    Ok(true)
 }
 
 pub async fn prune(database: &Database, days: &Days, before: Time, now: Time, limit: usize) -> Result<u64> {
@@ -53,25 +64,18 @@ pub async fn prune(database: &Database, days: &Days, before: Time, now: Time, li
     for (day, ids) in by_day {
         let whole = judge(database, days, day, before).await?;
         for some in ids.chunks(RUNS) {
-            removed += remove(database, some, None, Some(before), whole, Letters::Stay).await?;
+            removed += remove(database, some, before, whole).await?;
         }
     }
     drop_empty(database, days, before).await?;
     Ok(removed)
 }
 
-async fn remove(
-    database: &Database,
-    ids: &[RunId],
-    namespace: Option<&str>,
-    before: Option<Time>,
-    whole: Whole,
-    letters: Letters,
-) -> Result<u64> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid).collect();
-    let (namespace, before) = (namespace.map(Text), codec::micros(before));
+/// Dead letters stay: they have a retention of their own.
+async fn remove(database: &Database, ids: &[RunId], before: Time, whole: Whole) -> Result<u64> {
+    let (ids, before): (Vec<Uuid>, _) = (ids.iter().copied().map(Uuid).collect(), Some(before.0));
     let mut session = database.session().await?;
-    let params: Vec<Param<'_>> = vec![&ids, &namespace, &before];
+    let params: Vec<Param<'_>> = vec![&ids, &None::<Text<'_>>, &before];
     let gone = session
         .flight(&[BEGIN, Step::Run(&sql::RUNS_DELETE, params)])
         .await?
@@ -81,9 +85,6 @@ async fn remove(
         Step::Run(&sql::QUEUE_REMOVE_RUNS, vec![&gone]),
         Step::Run(&sql::STEPS_DELETE, vec![&gone]),
     ];
-    if letters == Letters::Go {
-        steps.push(Step::Run(&sql::LETTERS_DELETE, vec![&gone]));
-    }
     if whole == Whole::Run {
         steps.push(Step::Run(&sql::HISTORY_DELETE, vec![&gone]));
     }

@@ -5,7 +5,7 @@ use quintet_store::{WorkflowRow, WorkflowWrite};
 
 use crate::codec::{self, Text};
 use crate::error::Result;
-use crate::session::{BEGIN, COMMIT, Database, Param, Step};
+use crate::session::{Database, Param, Step};
 use crate::sql;
 
 /// Stores the next version, unless another one than `expected` is current.
@@ -21,7 +21,8 @@ pub async fn put(database: &Database, write: WorkflowWrite) -> Result<Option<Wor
         &write.at.0,
         &expected,
     ];
-    let answer = database.run(&sql::WORKFLOWS_PUT, &params).await?;
+    let within = database.within(&write.namespace);
+    let answer = within.run(&sql::WORKFLOWS_PUT, &params).await?;
     let Some(row) = answer.rows.first() else {
         return Ok(None);
     };
@@ -38,12 +39,11 @@ pub async fn put(database: &Database, write: WorkflowWrite) -> Result<Option<Wor
 
 /// Removes a workflow with its versions.
 pub async fn delete(database: &Database, namespace: &str, id: &str) -> Result<bool> {
+    let within = database.within(namespace);
     let (namespace, id) = (Text(namespace), Text(id));
     let steps = [
-        BEGIN,
         Step::Run(&sql::WORKFLOWS_DELETE, vec![&namespace, &id]),
         Step::Run(&sql::WORKFLOWS_DELETE_VERSIONS, vec![&namespace, &id]),
-        COMMIT,
     ];
-    Ok(database.flight(&steps).await?[1].affected > 0)
+    Ok(within.transaction(&steps).await?[0].affected > 0)
 }

@@ -43,6 +43,10 @@ pub fn template(server: &Server) -> String {
     include_str!("../../migrations/0001_initial.sql").hash(&mut hasher);
     include_str!("../../migrations/0002_origin.sql").hash(&mut hasher);
     include_str!("../../migrations/0003_steps_letters_records.sql").hash(&mut hasher);
+    include_str!("../../migrations/0004_fair_queues.sql").hash(&mut hasher);
+    include_str!("../../migrations/0005_row_security.sql").hash(&mut hasher);
+    include_str!("../../sql/wall/gaps.sql").hash(&mut hasher);
+    include_str!("../../sql/wall/grants.sql").hash(&mut hasher);
     let name = format!("quintet_postgres_{:016x}", hasher.finish());
     let migrate = |url: &str| {
         let migrated: Result<(), StoreError> = wait(async { PostgresStore::open(url, options()).await?.close().await });
@@ -65,4 +69,48 @@ pub fn database() -> Database {
 /// A store on a database that must be there.
 pub fn open(url: &str) -> PostgresStore {
     wait(PostgresStore::open(url, options())).expect("the store opens")
+}
+
+/// The owner of the tables, and a user who is none and acts for it: neither is more than any user is.
+pub const HOUSE: &str = "quintet_test_house";
+pub const APP: &str = "quintet_test_app";
+
+/// Gives a migrated database to a plain owner, and answers its URL for a plain user who may use the role of tenants.
+pub fn hand_over(database: &Database) -> String {
+    make_users(&server().clone());
+    let give = format!(
+        "DO $$ DECLARE t record; BEGIN
+            FOR t IN SELECT c.oid::regclass AS name FROM pg_class c
+                WHERE c.relnamespace = 'quintet'::regnamespace AND c.relkind IN ('r', 'p')
+            LOOP EXECUTE format('ALTER TABLE %s OWNER TO {HOUSE}', t.name); END LOOP;
+        END $$;
+        ALTER SEQUENCE quintet.outbox_ids OWNER TO {HOUSE};
+        ALTER SCHEMA quintet OWNER TO {HOUSE}"
+    );
+    database.psql(&give).expect("the tables have another owner");
+    url_of(database, APP)
+}
+
+/// The URL of a database for another user than the one that made it.
+pub fn url_of(database: &Database, user: &str) -> String {
+    let url = database.url();
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let place = rest.split_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{user}@{place}")
+}
+
+/// Users belong to the server, and other tests make the same ones at the same moment.
+pub fn make_users(server: &Server) {
+    let make =
+        |what: &str| format!("BEGIN {what}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;");
+    let role = |name: &str| make(&format!("CREATE ROLE {name} LOGIN"));
+    let users = format!(
+        "DO $$ BEGIN {} {} {} {} {} END $$",
+        role(HOUSE),
+        role(APP),
+        make("CREATE ROLE quintet_tenant NOLOGIN NOINHERIT"),
+        make(&format!("GRANT {HOUSE} TO {APP}")),
+        make(&format!("GRANT quintet_tenant TO {APP}")),
+    );
+    server.psql("postgres", &users).expect("the users are made");
 }

@@ -1,5 +1,5 @@
-SELECT rank, run, node, namespace
-FROM queue INDEXED BY queue_in_order
-WHERE queue = ?1
+SELECT rank, run, node
+FROM queue INDEXED BY queue_in_turn
+WHERE queue = ?1 AND namespace = ?2
 ORDER BY rank, run, node
-LIMIT ?2
+LIMIT ?3

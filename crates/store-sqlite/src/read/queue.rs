@@ -1,9 +1,9 @@
-//! Steps that wait for an executor: a walk along the index for each queue, merged.
+//! Steps that wait for an executor: a walk along the index for each queue and namespace, dealt out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quintet_store::{QueueAsk, QueueCount, QueueEntry};
+use quintet_store::{Deal, QueueAsk, QueueCount, QueueEntry, Ranked, Turns};
 use rusqlite::params;
 
 use super::Reader;
@@ -11,28 +11,38 @@ use crate::codec;
 use crate::error::Result;
 use crate::sql;
 
-pub fn queued(reader: &Reader, asks: &[QueueAsk], limit: usize) -> Result<Vec<QueueEntry>> {
+pub fn queued(reader: &Reader, asks: &[QueueAsk], turns: &Turns, limit: usize) -> Result<Vec<QueueEntry>> {
     let mut wanted: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
     for ask in asks {
         let most = wanted.entry(&ask.queue).or_default();
         *most = ask.limit.min(limit).max(*most);
     }
+    let deal = Deal::new(turns);
     reader.snapshot(|reader| {
-        let mut ranked = Vec::new();
+        let mut given = Vec::new();
         for (queue, most) in wanted {
-            ranked.extend(reader.all(sql::QUEUE_LIST, params![queue, codec::limit(most)], |row| {
-                let run = codec::run_id(row, 1)?;
-                let entry = QueueEntry {
-                    namespace: codec::text(row, 3)?,
-                    run,
-                    node: row.get(2)?,
-                    queue: queue.clone(),
-                };
-                Ok((row.get::<_, i64>(0)?, entry))
-            })?);
+            let waiting = reader.all(sql::QUEUE_NAMESPACES, params![queue], |row| codec::text(row, 0))?;
+            let (namespaces, share) = deal.shares(waiting, most);
+            for namespace in namespaces {
+                given.extend(first_of(reader, queue, &namespace, share)?);
+            }
         }
-        ranked.sort_by_key(|(rank, entry)| (*rank, entry.run, entry.node));
-        Ok(ranked.into_iter().take(limit).map(|(_, entry)| entry).collect())
+        Ok(deal.out(given, limit))
+    })
+}
+
+fn first_of(reader: &Reader, queue: &Arc<str>, namespace: &Arc<str>, share: usize) -> Result<Vec<Ranked>> {
+    let params = params![queue, namespace, codec::limit(share)];
+    reader.all(sql::QUEUE_LIST, params, |row| {
+        Ok(Ranked {
+            rank: row.get(0)?,
+            entry: QueueEntry {
+                namespace: Arc::clone(namespace),
+                run: codec::run_id(row, 1)?,
+                node: row.get(2)?,
+                queue: Arc::clone(queue),
+            },
+        })
     })
 }
 

@@ -21,9 +21,6 @@ use crate::sql;
 /// Sorts after every id: they are 16 bytes.
 const ABOVE_ALL: [u8; 17] = [0xff; 17];
 
-/// How many runs of a workflow are looked at before all that are unfinished are.
-const NEWEST: usize = 1_000;
-
 /// The namespace that has no index of its own, as in `runs_by_namespace`.
 const DEFAULT: &str = "default";
 
@@ -85,16 +82,14 @@ pub fn page(
         before,
         limit: limit.saturating_add(1),
     };
+    let of_workflow = filter.workflow.as_deref().filter(|workflow| !workflow.is_empty());
     let complete = filter.statuses.is_empty() || filter.statuses.contains(&RunStatus::Complete);
-    let inline = filter.workflow.as_ref().is_none_or(|workflow| workflow.is_empty());
-    let mut rows = if !complete && !inline && filter.workflow.is_some() {
-        reader.snapshot(|_| list.unusual_of_workflow())?
+    let mut rows = if let Some(workflow) = of_workflow {
+        reader.snapshot(|_| list.of_workflow(workflow))?
     } else if !complete {
         reader.snapshot(|_| list.unusual())?
     } else if let (Some(prefix), None) = (list.prefix(), &filter.workflow) {
         reader.snapshot(|_| list.by_prefix(prefix))?
-    } else if !inline {
-        list.run(sql::RUNS_LIST_BY_WORKFLOW, list.mask())?
     } else if namespace == DEFAULT {
         list.run(sql::RUNS_LIST, list.mask())?
     } else {
@@ -119,10 +114,6 @@ struct List<'a> {
 impl List<'_> {
     /// `statuses` is a set of bits, or one state for the statement by state.
     fn run(&self, sql: &str, statuses: i64) -> Result<Vec<RunRow>> {
-        self.of(sql, statuses, self.filter.workflow.as_deref())
-    }
-
-    fn of(&self, sql: &str, statuses: i64, workflow: Option<&str>) -> Result<Vec<RunRow>> {
         let before = self.before.map(RunId::to_bytes);
         let before: &[u8] = before.as_ref().map_or(&ABOVE_ALL, |id| id);
         let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
@@ -134,13 +125,52 @@ impl List<'_> {
             statuses,
             from,
             until,
-            workflow,
+            self.filter.workflow.as_deref(),
             sql_limit(self.limit),
             prefix,
             behind,
             self.filter.claimed
         ];
         self.reader.all(sql, params, codec::run)
+    }
+
+    /// Runs of one workflow that are finished, or that are not.
+    fn of_workflow_side(&self, workflow: &str, is_live: bool) -> Result<Vec<RunRow>> {
+        let before = self.before.map(RunId::to_bytes);
+        let before: &[u8] = before.as_ref().map_or(&ABOVE_ALL, |id| id);
+        let (from, until) = (micros(self.filter.created_from), micros(self.filter.created_before));
+        let params = params![
+            self.namespace,
+            before,
+            self.mask(),
+            from,
+            until,
+            workflow,
+            sql_limit(self.limit),
+            self.filter.claimed,
+            is_live
+        ];
+        self.reader.all(sql::RUNS_LIST_BY_WORKFLOW, params, codec::run)
+    }
+
+    /// Whether a state is asked for of which this holds.
+    fn wants(&self, is_wanted: impl Fn(RunStatus) -> bool) -> bool {
+        self.filter.statuses.is_empty() || self.filter.statuses.iter().any(|status| is_wanted(*status))
+    }
+
+    /// Runs of one workflow. Bad ends are few, and found by themselves.
+    fn of_workflow(&self, workflow: &str) -> Result<Vec<RunRow>> {
+        let mut rows = Vec::new();
+        if self.wants(|status| !status.is_terminal()) {
+            rows.extend(self.of_workflow_side(workflow, true)?);
+        }
+        if self.wants(|status| status == RunStatus::Complete) {
+            rows.extend(self.of_workflow_side(workflow, false)?);
+        } else {
+            rows.extend(self.bad_ends()?);
+        }
+        newest(&mut rows, self.limit);
+        Ok(rows)
     }
 
     /// The prefix that leaves anything out.
@@ -162,7 +192,7 @@ impl List<'_> {
             let Some(next) = next.filter(|next| next.starts_with(prefix)) else {
                 break;
             };
-            rows.extend(self.of(sql::RUNS_LIST_BY_WORKFLOW, self.mask(), Some(&next))?);
+            rows.extend(self.of_workflow(&next)?);
             newest(&mut rows, self.limit);
             (behind, may_be) = (next, false);
         }
@@ -179,50 +209,27 @@ impl List<'_> {
             .fold(0, |mask, status| mask | 1 << status.number())
     }
 
-    /// Runs of one workflow in states that few are in. Where many are, as in a long queue, the newest runs of the
-    /// workflow hold as many as are wanted, and there is no need to look at all that are unfinished.
-    fn unusual_of_workflow(&self) -> Result<Vec<RunRow>> {
-        let newest = List {
-            filter: &RunFilter {
-                workflow: self.filter.workflow.clone(),
-                ..RunFilter::default()
-            },
-            limit: NEWEST,
-            ..*self
-        };
-        let mut rows = newest.run(sql::RUNS_LIST_BY_WORKFLOW, -1)?;
-        let is_all = rows.len() < NEWEST;
-        rows.retain(|row| fits(row, self.filter));
-        if is_all || rows.len() >= self.limit {
-            rows.truncate(self.limit);
-            return Ok(rows);
-        }
-        self.unusual()
-    }
-
-    /// Runs in states that few are in: unfinished ones, and each bad end by itself, because the index is in order of
-    /// id only within one state.
+    /// Runs in states that few are in: unfinished ones, and bad ends.
     fn unusual(&self) -> Result<Vec<RunRow>> {
         let mut rows = Vec::new();
         if self.filter.statuses.iter().any(|status| !status.is_terminal()) {
             rows.extend(self.run(sql::RUNS_LIST_LIVE, self.mask())?);
         }
+        rows.extend(self.bad_ends()?);
+        newest(&mut rows, self.limit);
+        Ok(rows)
+    }
+
+    /// Each by itself, because the index is in order of id only within one state.
+    fn bad_ends(&self) -> Result<Vec<RunRow>> {
+        let mut rows = Vec::new();
         for end in [RunStatus::Error, RunStatus::Cancelled, RunStatus::ResolvedManually] {
             if self.filter.statuses.contains(&end) {
                 rows.extend(self.run(sql::RUNS_LIST_BY_STATUS, i64::from(end.number()))?);
             }
         }
-        newest(&mut rows, self.limit);
         Ok(rows)
     }
-}
-
-/// Whether a run of the right workflow is asked for.
-fn fits(row: &RunRow, filter: &RunFilter) -> bool {
-    filter.statuses.contains(&row.status)
-        && filter.created_from.is_none_or(|from| row.created_at >= from)
-        && filter.created_before.is_none_or(|before| row.created_at < before)
-        && filter.claimed.is_none_or(|claimed| (row.claims > 0) == claimed)
 }
 
 /// Sorts behind everything that begins with `prefix`, and before everything else that sorts behind `prefix`.

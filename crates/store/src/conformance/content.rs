@@ -60,7 +60,10 @@ async fn round_trip(store: &AnyStore, text: &str) {
         store.runs(text, &by_workflow, None, 10).await.unwrap().rows,
         [write.row]
     );
-    let queued = store.queued(&asks(&[text]), claim(0), 10).await.unwrap();
+    let queued = store
+        .queued(&asks(&[text]), &Turns::default(), claim(0), 10)
+        .await
+        .unwrap();
     assert_eq!((&*queued[0].queue, &*queued[0].namespace), (text, text));
     assert_eq!(store.plan(digest(0xff)).await.unwrap().as_deref(), Some(text));
     let record = store
@@ -173,7 +176,10 @@ pub async fn the_smallest_and_largest_numbers_come_back_unchanged(store: AnyStor
         listed.iter().map(|row| row.id).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 1 << 127, 0])
     );
-    let queued = store.queued(&asks(&["a"]), claim(0), 10).await.unwrap();
+    let queued = store
+        .queued(&asks(&["a"]), &Turns::default(), claim(0), 10)
+        .await
+        .unwrap();
     assert_eq!(
         queued.iter().map(|entry| entry.run).collect::<Vec<_>>(),
         ids(vec![u128::MAX, 0, 1 << 127])

@@ -19,6 +19,7 @@ macro_rules! same {
 mod commands;
 mod steps;
 
+use crate::deal::Turns;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -165,7 +166,10 @@ impl Pair {
 
     async fn queue(&mut self) {
         let (asks, limit) = (self.random.asks(), self.random.limit());
-        same!(self, store => store.queued(&asks, claim(0), limit));
+        let behind = (0..self.random.below(3)).map(|_| self.random.namespace()).collect();
+        let without = (0..self.random.below(2)).map(|_| self.random.namespace()).collect();
+        let turns = Turns { behind, without };
+        same!(self, store => store.queued(&asks, &turns, claim(0), limit));
     }
 
     async fn outbox(&mut self) {
@@ -270,13 +274,17 @@ impl Pair {
         let left = figures(self.model.status().await.unwrap());
         let right = figures(self.other.status().await.unwrap());
         assert_eq!(left, right);
+        same!(self, store => store.live_runs());
+        for namespace in NAMESPACES {
+            same!(self, store => store.namespace_usage(namespace));
+        }
     }
 
     async fn whole_state(&mut self) {
         self.exact_wakes().await;
         self.figures().await;
         self.all_rows().await;
-        same!(self, store => store.queued(&asks(&QUEUES), claim(0), usize::MAX));
+        same!(self, store => store.queued(&asks(&QUEUES), &Turns::default(), claim(0), usize::MAX));
         for namespace in NAMESPACES {
             same!(self, store => store.queue_counts(namespace));
         }

@@ -71,7 +71,7 @@ pub async fn a_queue_gives_no_more_than_was_asked_of_it(store: AnyStore) {
             limit: *limit,
         };
         let asks: Vec<QueueAsk> = asks.iter().map(ask).collect();
-        let entries = store.queued(&asks, claim(0), limit).await.unwrap();
+        let entries = store.queued(&asks, &Turns::default(), claim(0), limit).await.unwrap();
         numbers(entries.iter().map(|entry| entry.run))
     };
     assert_eq!(found(&[("a", 1), ("b", 5)], 100).await, [1, 3, 5]);
@@ -126,7 +126,13 @@ pub async fn entries_carry_their_namespace(store: AnyStore) {
         node: 3,
         queue: "a".into(),
     };
-    assert_eq!(store.queued(&asks(&["a"]), claim(0), 10).await.unwrap(), [entry]);
+    assert_eq!(
+        store
+            .queued(&asks(&["a"]), &Turns::default(), claim(0), 10)
+            .await
+            .unwrap(),
+        [entry]
+    );
 }
 
 pub async fn what_waits_is_counted_by_queue_in_one_namespace(store: AnyStore) {
@@ -144,4 +150,52 @@ pub async fn what_waits_is_counted_by_queue_in_one_namespace(store: AnyStore) {
     assert_eq!(counts().await, [("a".to_owned(), 2, id(1)), ("b".to_owned(), 2, id(1))]);
     apply(&store, first.next().remove(0).remove(1)).await;
     assert_eq!(counts().await, [("a".to_owned(), 1, id(3)), ("b".to_owned(), 1, id(2))]);
+}
+
+/// Puts steps of some namespaces into one queue: each is a namespace, a number and a priority.
+async fn put_for(store: &AnyStore, steps: &[(&str, u64, i32)]) {
+    let of =
+        |(namespace, number, priority): &(&str, u64, i32)| start(*number).within(namespace).put_at(0, "a", *priority);
+    apply_all(store, steps.iter().map(of)).await;
+}
+
+async fn dealt(store: &AnyStore, behind: &[&str], without: &[&str], limit: usize) -> Vec<u64> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+    let turns = Turns {
+        behind: names(behind),
+        without: names(without),
+    };
+    let entries = store.queued(&asks(&["a"]), &turns, claim(0), limit).await.unwrap();
+    numbers(entries.iter().map(|entry| entry.run))
+}
+
+pub async fn namespaces_come_in_turn_and_priorities_count_within_them(store: AnyStore) {
+    let steps = [
+        ("noisy", 1, 9),
+        ("noisy", 2, 9),
+        ("noisy", 3, 10),
+        ("noisy", 4, 9),
+        ("quiet", 5, 0),
+        ("third", 6, 1),
+        ("third", 7, 2),
+    ];
+    put_for(&store, &steps).await;
+    assert_eq!(dealt(&store, &[], &[], 6).await, [3, 7, 5, 1, 6]);
+    assert_eq!(dealt(&store, &["noisy", "third"], &[], 6).await, [5, 3, 7, 1, 6]);
+    assert_eq!(dealt(&store, &["noisy", "third"], &["noisy"], 6).await, [5, 7, 6]);
+    assert_eq!(dealt(&store, &["noisy"], &["third", "quiet"], 3).await, [3, 1, 2]);
+}
+
+pub async fn with_room_for_few_those_that_were_served_last_wait(store: AnyStore) {
+    put_for(&store, &[("a", 1, 5), ("a", 2, 5), ("b", 3, 0), ("c", 4, 9)]).await;
+    assert_eq!(
+        dealt(&store, &[], &[], 1).await,
+        [1],
+        "the first by name, among those that nobody served"
+    );
+    assert_eq!(dealt(&store, &["a"], &[], 1).await, [3]);
+    assert_eq!(dealt(&store, &["b", "a"], &[], 1).await, [4]);
+    assert_eq!(dealt(&store, &["c", "b", "a"], &[], 2).await, [4, 3]);
+    assert_eq!(dealt(&store, &["c", "b", "a"], &["c"], 1).await, [3]);
+    assert!(dealt(&store, &[], &["a", "b", "c"], 9).await.is_empty());
 }

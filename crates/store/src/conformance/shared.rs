@@ -45,7 +45,9 @@ async fn beat(store: &AnyStore, owner: u64, lease_ms: u64) -> Beat {
 }
 
 async fn queued_by(store: &AnyStore, owner: u64, now: i64, until: i64, limit: usize) -> Vec<u32> {
-    let entries = store.queued(&asks(&["a"]), claim_of(owner, now, until), limit).await;
+    let entries = store
+        .queued(&asks(&["a"]), &Turns::default(), claim_of(owner, now, until), limit)
+        .await;
     entries.unwrap().iter().map(|entry| entry.node).collect()
 }
 
@@ -161,7 +163,7 @@ pub async fn of_many_claimers_each_step_goes_to_one(store: AnyStore) {
             let mut taken = Vec::new();
             loop {
                 let claim = claim_of(owner, 100, 1_000_000);
-                let entries = store.queued(&asks(&["a"]), claim, 7).await.unwrap();
+                let entries = store.queued(&asks(&["a"]), &Turns::default(), claim, 7).await.unwrap();
                 // What it has already is shown again.
                 let new: Vec<_> = entries.into_iter().map(|entry| (entry.run, entry.node)).collect();
                 let before = taken.len();
@@ -306,7 +308,14 @@ pub async fn a_beat_tells_what_waits_and_is_not_taken_by_others(store: AnyStore)
     );
     let claim = claim_of(2, 25, i64::MAX);
     assert_eq!(store.due(claim, 10).await.unwrap().len(), 1);
-    assert_eq!(store.queued(&asks(&["a"]), claim, 10).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .queued(&asks(&["a"]), &Turns::default(), claim, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(store.outbox_due(claim, OutboxAsk::up_to(10)).await.unwrap().len(), 1);
     let rest = beat(&store, 1, LONG).await;
     assert_eq!(

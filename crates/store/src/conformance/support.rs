@@ -11,6 +11,7 @@ use quintet_core::time::Time;
 use crate::commit::{
     Commit, IdempotencyRecord, IdempotencyWrite, OutboxWrite, QueueChange, RunRow, RunWrite, Unit, UnitResult,
 };
+pub use crate::deal::Turns;
 use crate::node::Claim;
 pub use crate::query::OutboxAsk;
 use crate::query::{DueRun, QueueAsk, QueueEntry, RunFilter};
@@ -328,7 +329,10 @@ pub fn asks(queues: &[&str]) -> Vec<QueueAsk> {
 
 /// Run and step of each entry in some queues.
 pub async fn queued(store: &AnyStore, queues: &[&str], limit: usize) -> Vec<(u64, u32)> {
-    let entries: Vec<QueueEntry> = store.queued(&asks(queues), claim(0), limit).await.unwrap();
+    let entries: Vec<QueueEntry> = store
+        .queued(&asks(queues), &Turns::default(), claim(0), limit)
+        .await
+        .unwrap();
     entries.iter().map(|entry| (number(entry.run), entry.node)).collect()
 }
 

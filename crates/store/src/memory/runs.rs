@@ -1,6 +1,6 @@
 //! Questions about runs and about the steps that wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quintet_core::id::RunId;
@@ -9,6 +9,7 @@ use quintet_core::time::Time;
 
 use super::{Run, State, Taken};
 use crate::commit::RunRow;
+use crate::deal::{Deal, Ranked, Turns};
 use crate::node::Claim;
 use crate::query::{DueRun, QueueAsk, QueueCount, QueueEntry, RunFilter, RunPage, StoreStatus};
 
@@ -68,33 +69,51 @@ impl State {
         counts.into_values().collect()
     }
 
-    pub(super) fn queued(&mut self, asks: &[QueueAsk], claim: Claim, limit: usize) -> Vec<QueueEntry> {
-        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    pub(super) fn queued(&mut self, asks: &[QueueAsk], turns: &Turns, claim: Claim, limit: usize) -> Vec<QueueEntry> {
+        let mut wanted: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for ask in asks {
-            let known = left.entry(Arc::clone(&ask.queue)).or_default();
-            *known = ask.limit.max(*known);
+            let known = wanted.entry(Arc::clone(&ask.queue)).or_default();
+            *known = ask.limit.min(limit).max(*known);
         }
-        let wanted = self
-            .queue
-            .iter_mut()
-            .filter(|(_, waiting)| waiting.taken.is_free_for(claim.owner, claim.now));
-        let mut wanted: Vec<_> = wanted.collect();
-        wanted.sort_by_key(|(key, waiting)| (std::cmp::Reverse(waiting.priority), **key));
-        wanted.retain(|(_, waiting)| {
-            let left = left.get_mut(&waiting.queue).filter(|left| **left > 0);
-            left.map(|left| *left -= 1).is_some()
+        let deal = Deal::new(turns);
+        let mut given = Vec::new();
+        for (queue, wanted) in wanted {
+            let of_queue = self.queue.values().filter(|waiting| waiting.queue == queue);
+            let waiting: BTreeSet<Arc<str>> = of_queue.map(|waiting| Arc::clone(&waiting.namespace)).collect();
+            let (namespaces, share) = deal.shares(waiting.into_iter().collect(), wanted);
+            for namespace in namespaces {
+                given.extend(self.given(&queue, &namespace, claim, share));
+            }
+        }
+        let dealt = deal.out(given, limit);
+        for entry in &dealt {
+            if let Some(waiting) = self.queue.get_mut(&(entry.run, entry.node)) {
+                waiting.taken = Taken::by(claim);
+            }
+        }
+        dealt
+    }
+
+    /// The first of a namespace in a queue.
+    fn given(&self, queue: &Arc<str>, namespace: &Arc<str>, claim: Claim, share: usize) -> Vec<Ranked> {
+        let theirs = self.queue.iter().filter(|(_, waiting)| {
+            waiting.queue == *queue
+                && waiting.namespace == *namespace
+                && waiting.taken.is_free_for(claim.owner, claim.now)
         });
-        wanted.truncate(limit);
-        let entry = |((run, node), waiting): (&(RunId, u32), &mut super::Waiting)| {
-            waiting.taken = Taken::by(claim);
-            QueueEntry {
-                namespace: waiting.namespace.clone(),
+        let ranked = theirs.map(|((run, node), waiting)| Ranked {
+            rank: -i64::from(waiting.priority),
+            entry: QueueEntry {
+                namespace: Arc::clone(namespace),
                 run: *run,
                 node: *node,
-                queue: waiting.queue.clone(),
-            }
-        };
-        wanted.into_iter().map(entry).collect()
+                queue: Arc::clone(queue),
+            },
+        });
+        let mut ranked: Vec<Ranked> = ranked.collect();
+        ranked.sort_by_key(|ranked| (ranked.rank, ranked.entry.run, ranked.entry.node));
+        ranked.truncate(share);
+        ranked
     }
 
     pub(super) fn remove_run(&mut self, id: RunId) {

@@ -8,7 +8,7 @@ use quintet_core::machine::{RunStatus, StepStatus};
 use quintet_core::outcome::{Outcome, Success};
 use quintet_core::state::{Node, RunState};
 use quintet_core::time::Time;
-use quintet_store::{Claim, QueueAsk};
+use quintet_store::{Claim, QueueAsk, Turns};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -286,7 +286,10 @@ pub async fn a_step_claimed_by_many_is_handed_out_once(fixture: Fixture) {
             now: race.state.updated_at,
             until: race.state.updated_at.plus_ms(1),
         };
-        let left = fixture.process(0).queued(&[QueueAsk::all("work")], claim, 10).await;
+        let left = fixture
+            .process(0)
+            .queued(&[QueueAsk::all("work")], &Turns::default(), claim, 10)
+            .await;
         assert!(left.expect("the store answers").is_empty());
     }
 }

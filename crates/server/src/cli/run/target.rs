@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, OpenOptions, StartError};
-use crate::cli::connect;
+use crate::cli::connect::{self, TlsArgs};
 use crate::cli::document::BadInput;
 use crate::cli::store::StoreArgs;
-use crate::config::{ApiKey, Config, Millis, Permission, StoreUrl};
+use crate::config::{Millis, StoreUrl};
 use crate::http::Server;
 
 /// How long steps under way get to end when this process is interrupted: what does not end is made again later.
@@ -35,9 +35,9 @@ struct Embedded {
 
 impl Target {
     /// A server elsewhere.
-    pub fn remote(server: &str, api_key: Option<&str>) -> anyhow::Result<Self> {
+    pub fn remote(server: &str, api_key: Option<&str>, tls: &TlsArgs) -> anyhow::Result<Self> {
         Ok(Self {
-            client: connect::client(server, api_key)?,
+            client: connect::client(server, api_key, tls)?,
             embedded: None,
         })
     }
@@ -45,7 +45,8 @@ impl Target {
     /// A server in this process.
     pub async fn embedded(args: &StoreArgs) -> anyhow::Result<Self> {
         let mut config = args.config()?;
-        let key = make_private(&mut config)?;
+        // A free port on loopback, whatever the settings say of the server's own.
+        config.server.listen = Some("127.0.0.1:0".to_owned());
         // Somebody waits for this one.
         config.database.start_timeout = Millis(0);
         let reserved = Server::bind(&config)?;
@@ -56,6 +57,7 @@ impl Target {
         };
         let url = config.store_url().map_err(BadInput::new)?;
         let app = App::open(config, options).await.map_err(|error| explain(error, &url))?;
+        let key = app.identity.own_key()?;
         let server = match reserved.listen() {
             Ok(server) => server,
             Err(error) => {
@@ -66,7 +68,7 @@ impl Target {
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&app), stop.clone());
         let server = tasks::spawn("api", async move { server.run(&served, stopped.cancelled()).await });
-        let client = connect::client(&format!("http://{address}"), key.as_deref())?;
+        let client = connect::client(&format!("http://{address}"), key.as_deref(), &TlsArgs::default())?;
         Ok(Self {
             client,
             embedded: Some(Embedded {
@@ -105,23 +107,6 @@ impl Target {
             eprintln!("steps under way did not end in time; they will be made again");
         }
     }
-}
-
-/// A free port on loopback, whatever the settings say of the server's own; and where they ask for keys, one more.
-fn make_private(config: &mut Config) -> anyhow::Result<Option<String>> {
-    config.server.listen = Some("127.0.0.1:0".to_owned());
-    if config.auth.api_keys.is_empty() {
-        return Ok(None);
-    }
-    let minted = crate::http::mint().map_err(anyhow::Error::msg)?;
-    config.auth.api_keys.push(ApiKey {
-        name: "quintet run".to_owned(),
-        sha256: Some(minted.sha256),
-        key: None,
-        permissions: vec![Permission::Admin],
-        namespace: "default".to_owned(),
-    });
-    Ok(Some(minted.key))
 }
 
 fn explain(error: StartError, store: &StoreUrl) -> anyhow::Error {

@@ -28,8 +28,8 @@ use super::reply::{self, Answer, Refusal};
 use super::state::Pipelines;
 use super::zod_error::{self, Fields, Findings, Range};
 use crate::app::App;
-use crate::config::Permission;
 use crate::http::{Caller, PeerAddress};
+use crate::identity::Permission;
 
 /// How long an answer of a worker waits for a store that is away.
 const PATIENCE_MS: u64 = 30_000;
@@ -37,7 +37,7 @@ const BREATH: Duration = Duration::from_millis(200);
 /// Longest text of a worker that is kept, in characters.
 const MAX_TEXT: usize = 8_192;
 
-/// Lets a worker in: with its token, with a key that may operate, or where nobody needs either.
+/// Lets a worker in: with its token, with a key of those who work, or where nobody needs either.
 pub(super) struct Worker;
 
 impl Worker {
@@ -50,8 +50,8 @@ impl Worker {
             (Some(secret), Some(shown)) if is_same(secret, shown) => true,
             // A wrong token in the path is a mistake that should be heard of.
             (_, Some(_)) if token.is_some() => false,
-            (Some(_), _) => !caller.is_anonymous() && caller.may(Permission::Operator),
-            (None, _) => caller.may(Permission::Operator),
+            (Some(_), _) => !caller.is_anonymous() && caller.may(Permission::WorkerExecute),
+            (None, _) => caller.may(Permission::WorkerExecute),
         };
         if is_let_in {
             return Ok(Self);
@@ -97,12 +97,27 @@ impl Knock {
     fn enter(&self, app: &App) -> Result<Worker, Refusal> {
         Worker::admit(app, self.token.as_deref(), &self.headers, &self.caller)
     }
+
+    /// Whether it may say anything about this attempt: a key that names services speaks for those only.
+    async fn is_about_its_own(&self, app: &App, token: Token) -> bool {
+        if self.caller.queues().is_none() {
+            return true;
+        }
+        let task = task_of(app, token).await;
+        let picture = app.pipelines.directory.picture();
+        let task = task.and_then(|task| picture.task(&task));
+        task.is_some_and(|task| self.caller.serves(&task.service))
+    }
 }
 
 pub(super) async fn register(State(app): State<Arc<App>>, knock: Knock, peer: PeerAddress, body: Json) -> Answer {
     knock.enter(&app)?;
     let pipelines = &app.pipelines;
     let registration = Registration::read(&body.or_empty(), pipelines.settings.max_retry_delay_ms)?;
+    if !knock.caller.serves(&registration.service_id) {
+        let message = format!("this key is not for the service `{}`", registration.service_id);
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "Forbidden").because(message));
+    }
     let url = pipelines.reachable(&registration, peer)?;
     let now = pipelines.clock.now();
     let registered = pipelines.directory.register(&registration, &url, now).await;
@@ -186,7 +201,7 @@ pub(super) async fn heartbeat(State(app): State<Arc<App>>, knock: Knock, body: J
         return Err(found.into());
     };
     let must_stop = match AttemptId::parse(run) {
-        Some(attempt) => {
+        Some(attempt) if knock.is_about_its_own(&app, attempt.token()).await => {
             let command = Command::Heartbeat {
                 token: attempt.token(),
                 progress,
@@ -194,7 +209,7 @@ pub(super) async fn heartbeat(State(app): State<Arc<App>>, knock: Knock, body: J
             };
             must_stop(patiently(&app, attempt.token(), command).await)?
         }
-        None => false,
+        Some(_) | None => false,
     };
     Ok(reply::json(&json!({ "acknowledged": true, "shouldCancel": must_stop })))
 }
@@ -253,6 +268,9 @@ pub(super) async fn callback(
         attempt: callback.attempt.unwrap_or(attempt.attempt),
         ..attempt.token()
     };
+    if !knock.is_about_its_own(&app, token).await {
+        return Err(unknown());
+    }
     let is_success = matches!(callback.outcome, Outcome::Succeeded(_));
     let outcome = callback.outcome.known_to(&app, token).await;
     let command = Command::Complete { token, outcome };

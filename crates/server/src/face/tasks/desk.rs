@@ -8,6 +8,7 @@ use quintet_executors::media::{Parts, Script, Whole};
 
 use super::document;
 use super::order::{self, Resolved};
+use crate::face::tenants;
 
 /// How long after a step's limit its call ends by itself.
 const LATER: Duration = Duration::from_secs(5);
@@ -17,6 +18,9 @@ pub(super) struct Desk;
 
 impl backend::Desk for Desk {
     fn order(&self, work: &Work) -> Result<backend::Order, Failure> {
+        if tenants::order::intent_of(&work.workflow).is_some() {
+            return tenants::order::for_backend(work).map_err(|failure| *failure);
+        }
         let resolved = order::resolve(work)?;
         Ok(backend::Order {
             // A step's limit goes before the backend's own; it is the engine that ends the call, in the step's words.

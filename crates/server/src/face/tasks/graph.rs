@@ -222,7 +222,7 @@ fn levels<'i>(before: &[Vec<usize>], trouble: &mut Trouble, id: impl Fn(usize) -
 }
 
 /// One cycle among the steps that wait for one another, in the direction of time, its first step first.
-fn cycle(from: usize, before: &[Vec<usize>], waits_for: &[usize]) -> Vec<usize> {
+pub(crate) fn cycle(from: usize, before: &[Vec<usize>], waits_for: &[usize]) -> Vec<usize> {
     let (mut at, mut path) = (from, Vec::new());
     let mut seen_at = HashMap::new();
     // Each of them waits for another one: walking backwards must come round.

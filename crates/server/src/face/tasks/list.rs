@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use futures_util::StreamExt;
 use http::Uri;
 use quintet_core::id::RunId;
@@ -137,6 +138,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Answer {
     let cursor = params.text("cursor").map(str::parse::<RunId>).transpose();
     let mut before = cursor.map_err(|_| Refusal::bad("cursor must be the nextCursor of a page before"))?;
     let filter = filter(&app, queue, wanted);
+    if wanted == Some(Wanted::Running) && filter.claimed == Some(true) && !app.engine.store().is_shared() {
+        return running(&app, queue, &filter, before, limit).await;
+    }
     let (mut tasks, mut looked_at) = (Vec::<Value>::new(), 0);
     let next = loop {
         if tasks.len() >= limit {
@@ -163,11 +167,45 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Answer {
             break before;
         }
     };
+    Ok(page(queue, &tasks, next.filter(|_| limit > 0)))
+}
+
+fn page(queue: &str, tasks: &[Value], next: Option<RunId>) -> Response {
     let mut answer = json!({ "queue": queue, "count": tasks.len(), "tasks": tasks });
-    if let Some(next) = next.filter(|_| limit > 0) {
+    if let Some(next) = next {
         answer["nextCursor"] = next.to_string().into();
     }
-    Ok(reply::json(&answer))
+    reply::json(&answer)
+}
+
+/// What runs, where this process does all work: it knows what it has under way, and need not look for it among everything
+/// that waits.
+async fn running(app: &App, queue: &str, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Answer {
+    let mut held = app.engine.held_runs();
+    held.retain(|id| before.is_none_or(|before| *id < before));
+    let is_of_queue = |state: &Arc<RunState>| {
+        let workflow = &state.created.workflow;
+        match &filter.workflow {
+            Some(wanted) => workflow == wanted,
+            None => workflow.starts_with(OF_QUEUE),
+        }
+    };
+    let mut tasks = Vec::new();
+    let mut held = held.chunks(limit.max(1));
+    while tasks.len() <= limit
+        && let Some(ids) = held.next()
+    {
+        let states = read(app, ids.to_vec()).await?;
+        tasks.extend(
+            states
+                .into_iter()
+                .filter(|state| is_of_queue(state) && Wanted::Running.fits(state)),
+        );
+    }
+    let next = (limit > 0 && tasks.len() > limit).then(|| tasks[limit - 1].id);
+    tasks.truncate(limit);
+    let tasks: Vec<Value> = tasks.iter().map(|state| view::item(state)).collect();
+    Ok(page(queue, &tasks, next))
 }
 
 /// The tasks of these ids, in order; those that were removed in the meantime are left out.

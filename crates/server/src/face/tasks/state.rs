@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::acquainted::Acquainted;
 use super::pauses::Pauses;
-use super::stream::Streams;
 use super::{bullmq, document, ids, plan};
 use crate::config::{DEFAULT_QUEUE, QueueRule, Tasks as Settings};
 
@@ -31,7 +30,6 @@ pub struct Tasks {
     pub(super) rules: document::Rules,
     pub(super) plan_rules: plan::Rules,
     pub(super) pauses: Pauses,
-    pub(super) streams: Streams,
     acquainted: Acquainted,
     /// Queues that are shared with BullMQ.
     bridge: Option<Arc<bullmq::Bridge>>,
@@ -54,7 +52,6 @@ impl Tasks {
             bridge,
             rules,
             plan_rules,
-            streams: Streams::default(),
             acquainted,
             engine: OnceLock::new(),
             namespace,

@@ -12,7 +12,6 @@
 mod follow;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,28 +40,6 @@ const LOOK_MS: u64 = 1_000;
 /// Looks without news before a sign of life is sent.
 const QUIET_LOOKS: u32 = 15;
 
-/// Counts the streams that are open.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Streams(Arc<AtomicUsize>);
-
-/// Held by a stream as long as it lives.
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Streams {
-    fn open(&self, limit: usize) -> Option<Place> {
-        let taken = self.0.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.0));
-        (taken < limit).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Answer {
     let params = Params::of(&uri)?;
     let wanted = params.text("taskId").unwrap_or_default().split(',').map(str::trim);
@@ -83,13 +60,10 @@ pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap, uri:
         }
         followers.push(Follower::new(Arc::clone(&app.engine), &state, *position));
     }
-    let place = app.tasks.streams.open(app.config.limits.streams);
-    let place = place.ok_or_else(|| Refusal::unavailable("too many streams are open"))?;
     let mut source = Source {
         followers,
         next: 0,
         quiet: 0,
-        _place: place,
     };
     if is_back && source.are_over().await? {
         match source.next().await? {
@@ -159,7 +133,6 @@ struct Source {
     /// Whose turn it is.
     next: usize,
     quiet: u32,
-    _place: Place,
 }
 
 impl Source {
@@ -259,14 +232,5 @@ mod tests {
         ] {
             assert_eq!(read(wrong, count), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn no_more_streams_are_open_than_there_are_places() {
-        let streams = Streams::default();
-        let places: Vec<Place> = (0..2).filter_map(|_| streams.open(2)).collect();
-        assert_eq!((places.len(), streams.open(2).is_some()), (2, false));
-        drop(places);
-        assert!(streams.open(1).is_some());
     }
 }

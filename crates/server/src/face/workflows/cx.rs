@@ -1,7 +1,6 @@
 //! What every handler works with: the engine, what the face keeps compiled, and whose request it is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use axum::extract::FromRequestParts;
@@ -45,7 +44,6 @@ pub(crate) struct Face {
     /// By the address of the version they belong to, which the weak reference keeps from being used again.
     input_schemas: Mutex<HashMap<usize, InputSchema>>,
     gated: Mutex<HashMap<Digest, Arc<Plan>>>,
-    streams: AtomicUsize,
 }
 
 /// One request's surroundings.
@@ -145,30 +143,6 @@ impl Cx {
         let strict = gated(plan).map_err(|error| Problem::new(ErrorCode::InvalidWorkflow, error.to_string()))?;
         kept.insert(plan.digest, Arc::clone(&strict));
         Ok(strict)
-    }
-
-    /// A place for one more stream.
-    pub fn open_stream(&self) -> Result<StreamPlace, Problem> {
-        let limit = self.app.config.limits.streams;
-        let face = Arc::clone(&self.face);
-        if face.streams.fetch_add(1, Ordering::Relaxed) >= limit {
-            face.streams.fetch_sub(1, Ordering::Relaxed);
-            let problem = Problem::new(ErrorCode::Overloaded, "too many streams are open");
-            return Err(Problem {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                ..problem
-            });
-        }
-        Ok(StreamPlace(face))
-    }
-}
-
-/// Held by a stream as long as it lives.
-pub(crate) struct StreamPlace(Arc<Face>);
-
-impl Drop for StreamPlace {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

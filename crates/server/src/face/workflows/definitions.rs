@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cx::{Cx, whole};
-use super::document::{DocumentError, FieldError, FieldErrors, PlanOptions, StoredDocument, parse, plan_of};
+use super::document::{
+    DocumentError, FieldError, FieldErrors, PlanOptions, StoredDocument, check_number, parse, plan_of,
+};
 use super::problem::{Answer, Problem};
 use super::query::{MAX_LIMIT, Params};
 use super::reply::{self, Items, Page, rfc3339};
@@ -59,7 +61,9 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
     let value = parse(body, media_type).map_err(|error| match error {
         DocumentError::TooLarge(..) => Problem::new(ErrorCode::BodyTooLarge, error.to_string()),
         DocumentError::Json(_) => bad_json(),
-        DocumentError::TooDeep | DocumentError::Yaml(_) => Problem::new(ErrorCode::BadJson, error.to_string()),
+        DocumentError::TooDeep | DocumentError::TooMany | DocumentError::Yaml(_) => {
+            Problem::new(ErrorCode::BadJson, error.to_string())
+        }
     })?;
     match value {
         Value::Object(_) => Ok(value),
@@ -86,6 +90,8 @@ pub(super) fn compile(cx: &Cx, value: &Value, check: Check) -> Result<(StoredDoc
         return Err(Problem::new(ErrorCode::InvalidWorkflow, "name and steps required").plain());
     }
     let refused = |found| Problem::findings(ErrorCode::InvalidWorkflow, "schema validation failed", found).plain();
+    // Millions of steps would be looked at one by one, to say of each what it lacks.
+    check_number(value).map_err(refused)?;
     if check == Check::Plan {
         return plan_of(value, None, PlanOptions::default()).map_err(refused);
     }
@@ -106,6 +112,8 @@ pub(super) fn compile(cx: &Cx, value: &Value, check: Check) -> Result<(StoredDoc
 }
 
 async fn put(cx: &Cx, document: StoredDocument, plan: Arc<Plan>) -> Answer {
+    let tenancy = &cx.app.tenancy;
+    tenancy.room_for_workflow(&cx.namespace, document.id.as_deref()).await?;
     let spec: Arc<str> = serde_json::to_string(&plan.spec).unwrap_or_default().into();
     let now = cx.now();
     for _ in 0..ID_TRIES {

@@ -15,7 +15,7 @@ mod step;
 
 use std::sync::Arc;
 
-use quintet_core::plan::{FailurePolicy, Plan, PlanError, PlanSpec, Settings};
+use quintet_core::plan::{FailurePolicy, MAX_STEPS, Plan, PlanError, PlanSpec, Settings};
 use quintet_engine::Registry;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -124,6 +124,7 @@ pub fn plan_of(
     if let Some(schema) = input_schema {
         super::schema::check_is_schema(schema).unwrap_or_else(|message| found.add("input_schema", message));
     }
+    check_number_of(top.get("steps"))?;
     let steps = match top.get("steps") {
         None => &[],
         Some(Value::Array(steps)) => steps.as_slice(),
@@ -164,6 +165,21 @@ pub fn plan_of(
         },
         plan,
     ))
+}
+
+/// Refuses a document with more steps than a plan may have, before any of them is looked at.
+pub fn check_number(document: &Value) -> Result<(), FieldErrors> {
+    check_number_of(document.get("steps"))
+}
+
+fn check_number_of(steps: Option<&Value>) -> Result<(), FieldErrors> {
+    match steps {
+        Some(Value::Array(steps)) if steps.len() > MAX_STEPS => Err(FieldErrors(vec![FieldError {
+            field: "steps".to_owned(),
+            message: format!("{} steps are more than {MAX_STEPS}", steps.len()),
+        }])),
+        _ => Ok(()),
+    }
 }
 
 /// The same plan with a person before every step.

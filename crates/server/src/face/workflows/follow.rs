@@ -20,7 +20,7 @@ use quintet_engine::{Engine, Progress, events_of, tasks};
 use quintet_store::{StoreError, StoredCommit};
 use tokio::sync::watch;
 
-use super::cx::{Cx, StreamPlace};
+use super::cx::Cx;
 use super::problem::{Answer, Problem};
 use super::query::bad;
 
@@ -46,7 +46,6 @@ pub(crate) async fn follow(cx: &Cx, id: &str, headers: &HeaderMap, render: Rende
     let state = cx.run(id).await?;
     let position = position(headers)?;
     let watch = Some(cx.engine().watch(&cx.namespace, state.id));
-    let place = cx.open_stream()?;
     let (engine, asked_before) = (Arc::clone(&cx.app.engine), position.is_some());
     let position = position.unwrap_or_default();
     let mut follower = Follower {
@@ -56,7 +55,6 @@ pub(crate) async fn follow(cx: &Cx, id: &str, headers: &HeaderMap, render: Rende
         watch,
         render,
         quiet: 0,
-        _place: place,
     };
     // The run has ended, so this does not wait.
     let is_over = asked_before && follower.state.status.is_terminal();
@@ -124,7 +122,6 @@ struct Follower {
     watch: Option<watch::Receiver<Progress>>,
     render: Render,
     quiet: u32,
-    _place: StreamPlace,
 }
 
 impl Follower {

@@ -101,12 +101,15 @@ fn describe(state: &RunState, event: &Event) -> (&'static str, Value) {
             "run.moved",
             json!({ "status": status::of_run(*to), "state": to.as_str() }),
         ),
-        Event::RunCancelled { by, reason } => ("run.canceled", json!({ "by": by, "reason": reason })),
+        Event::RunCancelled { by, reason, forced } => (
+            "run.canceled",
+            json!({ "by": by, "reason": reason, "forced": forced.then_some(true) }),
+        ),
         Event::RunResolved { by, reason } => ("run.resolved", json!({ "by": by, "reason": reason })),
         Event::RunTimedOut { limit_ms } => ("run.timed_out", json!({ "limit_ms": limit_ms })),
         Event::RunPaused { by, reason } => ("run.paused", json!({ "by": by, "reason": reason })),
         Event::RunDue => ("run.due", json!({})),
-        Event::RunResumed { by } => ("run.resumed", json!({ "by": by })),
+        Event::RunResumed { by, reason } => ("run.resumed", json!({ "by": by, "reason": reason })),
         Event::StepEnqueued { n, by } => ("step.queued", json!({ "step": step(n), "until": time(by) })),
         Event::StepStarted {
             n,

@@ -142,7 +142,7 @@ fn line(state: &RunState, notice: Notice<'_>) -> String {
         Notice::RunResolved { by: who, reason } => format!("run resolved{}{}", by(who), because(reason)),
         Notice::RunCanceled { by: who, reason } => format!("run canceled{}{}", by(who), because(reason)),
         Notice::RunPaused { by: who, reason } => format!("run paused{}{}", by(who), because(reason)),
-        Notice::RunResumed { by: who } => format!("run resumed{}", by(who)),
+        Notice::RunResumed { by: who, reason } => format!("run resumed{}{}", by(who), because(reason)),
         Notice::Said { text } => text.to_owned(),
     }
 }

@@ -68,6 +68,7 @@ pub(crate) enum Notice<'e> {
     },
     RunResumed {
         by: Option<&'e str>,
+        reason: Option<&'e str>,
     },
     Said {
         text: &'e str,
@@ -84,7 +85,7 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
             RunStatus::BlockedByFailures => vec![Notice::RunBlocked],
             _ => Vec::new(),
         },
-        Event::RunCancelled { by, reason } => {
+        Event::RunCancelled { by, reason, .. } => {
             vec![Notice::RunCanceled {
                 by: by.as_deref(),
                 reason: reason.as_deref(),
@@ -101,7 +102,10 @@ pub(crate) fn of<'e>(event: &'e Event, state: &RunState) -> Vec<Notice<'e>> {
             by: by.as_deref(),
             reason: reason.as_deref(),
         }],
-        Event::RunResumed { by } => vec![Notice::RunResumed { by: by.as_deref() }],
+        Event::RunResumed { by, reason } => vec![Notice::RunResumed {
+            by: by.as_deref(),
+            reason: reason.as_deref(),
+        }],
         Event::ApprovalRequested { n, .. } => vec![Notice::WaitingApproval { n: *n }],
         Event::ApprovalGranted { n, .. } if is_approval(state, *n) => {
             vec![Notice::RunStarted, Notice::StepSucceeded { n: *n }]

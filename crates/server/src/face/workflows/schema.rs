@@ -15,7 +15,7 @@ use jsonschema::paths::{Location, LocationSegment};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::document::{FieldError, FieldErrors};
+use super::document::{FieldError, FieldErrors, check_number};
 
 /// The schema that the program brings along.
 pub const DEFAULT: &str = include_str!("../../../../../schema/workflow.schema.json");
@@ -96,6 +96,7 @@ static OWN: LazyLock<Schema> = LazyLock::new(|| {
 
 /// Checks a document against the program's own schema.
 pub fn check_workflow(document: &Value) -> Result<(), FieldErrors> {
+    check_number(document)?;
     OWN.check(&without_nulls(document), "")
 }
 

@@ -180,7 +180,7 @@ fn check_30_health_and_info_have_the_documented_fields() {
     let health = house.read("/health");
     assert_eq!(
         (&health["status"], &health["database"]),
-        (&json!("ok"), &json!("connected"))
+        (&json!("healthy"), &json!("connected"))
     );
     let maintenance = json!({ "mode": "running", "pendingTasks": 0, "runningTasks": 0 });
     for (field, value) in maintenance.as_object().expect("an object") {

@@ -1,5 +1,6 @@
 //! What a store answers, seen through the trait alone.
 
+use crate::deal::Turns;
 use std::fmt::Write;
 
 use quintet_core::time::Time;
@@ -65,7 +66,12 @@ pub async fn picture(store: &AnyStore) -> String {
         note(&store.expired_records(kind, Time(i64::MAX), usize::MAX).await.unwrap());
     }
     let queues: Vec<&str> = QUEUES.into_iter().chain([odd]).collect();
-    note(&store.queued(&asks(&queues), claim(0), usize::MAX).await.unwrap());
+    note(
+        &store
+            .queued(&asks(&queues), &Turns::default(), claim(0), usize::MAX)
+            .await
+            .unwrap(),
+    );
     note(&store.due(claim(i64::MAX), usize::MAX).await.unwrap());
     note(&store.claimed(&[], None, usize::MAX).await.unwrap());
     note(&(store.next_wake().await.unwrap(), store.outbox_next().await.unwrap()));

@@ -8,12 +8,16 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::http::depth::{Excess, excess};
+
 /// Longest document, in bytes: one of 100,000 steps fits. Over HTTP the server's own limit of bodies comes first.
 pub const MAX_BYTES: usize = 32 << 20;
 /// Longest YAML document, in bytes: reading it costs many times its length.
 pub const MAX_YAML_BYTES: usize = 2 << 20;
 /// Deepest nesting of a document.
 pub const MAX_DEPTH: usize = 64;
+/// Most values of a JSON document: one of the longest is not refused for them.
+const MAX_VALUES: usize = 4 * crate::config::MOST_VALUES;
 /// Most values that a YAML document may make.
 const MAX_NODES: usize = 1_000_000;
 /// Most text that a YAML document may make, in bytes.
@@ -28,6 +32,9 @@ pub enum DocumentError {
     /// It is nested too deep.
     #[error("the document is nested deeper than {MAX_DEPTH}")]
     TooDeep,
+    /// It holds too many values.
+    #[error("the document holds too many values")]
+    TooMany,
     /// It is not JSON.
     #[error("not JSON: {0}")]
     Json(String),
@@ -43,7 +50,15 @@ pub fn parse(bytes: &[u8], hint: &str) -> Result<Value, DocumentError> {
     if bytes.len() > most {
         return Err(DocumentError::TooLarge(bytes.len(), most));
     }
-    if is_yaml { yaml(bytes) } else { first_json(bytes) }
+    if is_yaml {
+        return yaml(bytes);
+    }
+    // Before anything is built of it; the server has looked at a body already, and may allow more.
+    match excess(bytes, MAX_DEPTH, MAX_VALUES) {
+        Some(Excess::Depth) => Err(DocumentError::TooDeep),
+        Some(Excess::Values) => Err(DocumentError::TooMany),
+        None => first_json(bytes),
+    }
 }
 
 /// Whether a media type or file name means YAML.

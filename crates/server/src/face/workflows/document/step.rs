@@ -1,5 +1,6 @@
 //! Reading steps: each one twice over, as what is returned of it and as what runs.
 
+use quintet_core::expr::{Limits, Template};
 use quintet_core::plan::{Dependency, EdgeOn, ForEach, Join, SkipMode, StepSpec, Timeouts};
 use quintet_core::retry::{Backoff, RetryPolicy};
 use quintet_engine::Registry;
@@ -287,6 +288,14 @@ fn check_input(object: &Object<'_>, spec: &StepSpec, registry: Option<&Registry>
     let Some(executor) = registry.and_then(|registry| registry.executor(&spec.action)) else {
         return;
     };
+    let names_secrets =
+        || Template::compile_sent(&spec.input, &Limits::DEFAULT).is_ok_and(|it| !it.secrets().is_empty());
+    if !executor.takes_secrets() && names_secrets() {
+        found.add(
+            object.at("input"),
+            format!("the action {} takes no secrets", spec.action),
+        );
+    }
     if let Err(finding) = executor.check_input(&spec.action, &spec.input) {
         let (field, message) = finding.split_once(": ").unwrap_or(("input", finding.as_str()));
         found.add(object.at(field), message);

@@ -110,7 +110,8 @@ pub(crate) async fn pause(cx: Cx, Path(id): Path<String>, headers: HeaderMap, bo
 /// `POST /v1/runs/{id}/resume`.
 pub(crate) async fn resume(cx: Cx, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer {
     let fields = fields(&cx, &headers, body, Manner::Added)?;
-    carry_out(&cx, &id, Manner::Added, Command::Resume { by: fields.by()? }).await
+    let (by, reason) = (fields.by()?, fields.text("reason")?);
+    carry_out(&cx, &id, Manner::Added, Command::Resume { by, reason }).await
 }
 
 /// `POST /v1/runs/{id}/retry`.

@@ -1,0 +1,5 @@
+SELECT namespace, count(*)
+FROM quintet.runs
+WHERE finished_at IS NULL
+GROUP BY namespace
+ORDER BY namespace

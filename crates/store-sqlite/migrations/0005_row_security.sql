@@ -1,0 +1,1 @@
+-- Nothing: PostgreSQL keeps namespaces apart a second time, by policies of its tables. The numbers of both stores go together.
