@@ -91,6 +91,7 @@ pub struct Config {
     /// Who is served.
     pub namespaces: Namespaces,
     /// What namespaces may use that nobody created.
+    #[serde(rename = "namespaces.default_quotas")]
     pub default_quotas: DefaultQuotas,
     /// The keys under which secrets are kept.
     pub secrets: Secrets,

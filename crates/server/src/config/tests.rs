@@ -109,7 +109,7 @@ fn an_unknown_setting_is_named_with_the_closest_known_one() {
     );
     assert!(error("sever:\n  port: 1\n").contains("did you mean `server`?"));
     assert!(error("server:\n  base_url: x\n").contains("base_url`?"));
-    assert!(error("bananas: 1\n").contains("`quintet docs config` lists all settings"));
+    assert!(error("xylophone: 1\n").contains("`quintet docs config` lists all settings"));
     assert!(error("auth:\n  api_keys: [{name: a, colour: red, permissions: [viewer]}]\n").contains("colour"));
 }
 

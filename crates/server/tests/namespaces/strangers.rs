@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::common::until;
 use super::{Speaker, guarded, text};
 
+/// Method, path, and the body by the id that is named in it.
+type Case<'a> = (&'a str, &'a str, &'a dyn Fn(&str) -> Value);
+
 /// What nobody else may ever see.
 const CANARY: &str = "canary-of-bravo";
 
@@ -166,7 +169,7 @@ fn ids_of_another_namespace_inside_bodies_are_ids_that_nobody_has() {
     let own = json!({ "id": "own", "cron": "0 0 1 1 *", "target": { "workflow_id": "quick" } });
     ada.done("POST", "/v1/schedules", &own);
     let plan = |workflow: &str| json!({ "cron": "0 0 1 1 *", "target": { "workflow_id": workflow } });
-    let cases: [(&str, &str, &dyn Fn(&str) -> Value); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("POST", "/v1/runs", &|id| json!({ "workflow_id": id })),
         ("POST", "/v1/runs", &|id| json!({ "template": id })),
         (
