@@ -1,9 +1,9 @@
 //! Keys on PostgreSQL: the same once more, and what several nodes must agree on.
 
 #[path = "identity.rs"]
-pub mod api;
+mod api;
 
-pub use api::{common, speaker};
+pub(crate) use api::{common, speaker};
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
