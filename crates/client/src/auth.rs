@@ -105,23 +105,12 @@ impl Auth<'_> {
 
     /// One page, by id.
     pub async fn list(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<Key>, Error> {
-        let call = Call::get(&["v1", "auth", "keys"])
-            .query("cursor", cursor)
-            .query("limit", limit);
-        self.0.json(call).await
+        self.0.page(&["v1", "auth", "keys"], cursor, limit).await
     }
 
     /// All of them, page by page.
     pub async fn all(&self) -> Result<Vec<Key>, Error> {
-        let (mut all, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let page = self.list(cursor.as_deref(), Some(1000)).await?;
-            all.extend(page.items);
-            match page.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => return Ok(all),
-            }
-        }
+        self.0.pages(&["v1", "auth", "keys"]).await
     }
 
     /// One of them.

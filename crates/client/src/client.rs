@@ -14,12 +14,16 @@ use serde_json::Value;
 use url::Url;
 
 use crate::error::{ApiError, Error};
+use crate::model::Page;
 use crate::tls::Tls;
 use crate::transport::{Transport, reason};
 use crate::{
     Approvals, Audit, Auth, Backends, DeadLetters, Maintenance, Namespaces, Nodes, Pipelines, Queues, Runs, Schedules,
     Secrets, Services, Tasks, Templates, Workflows,
 };
+
+/// Entries of a page, where all pages are asked for.
+const PAGE: u32 = 1_000;
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
@@ -224,6 +228,30 @@ impl Client {
     pub(crate) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let bytes = self.bytes(call).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.protocol(error.to_string()))
+    }
+
+    /// One page of a list.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        cursor: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Page<T>, Error> {
+        let call = Call::get(path).query("cursor", cursor).query("limit", limit);
+        self.json(call).await
+    }
+
+    /// A whole list, page by page.
+    pub(crate) async fn pages<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, Error> {
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.page(path, cursor.as_deref(), Some(PAGE)).await?;
+            all.extend(page.items);
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(all),
+            }
+        }
     }
 
     pub(crate) async fn bytes(&self, call: Call) -> Result<Bytes, Error> {

@@ -74,23 +74,12 @@ pub struct NamespaceUsage {
 impl Namespaces<'_> {
     /// One page, by name.
     pub async fn list(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<Namespace>, Error> {
-        let call = Call::get(&["v1", "namespaces"])
-            .query("cursor", cursor)
-            .query("limit", limit);
-        self.0.json(call).await
+        self.0.page(&["v1", "namespaces"], cursor, limit).await
     }
 
     /// All of them, page by page.
     pub async fn all(&self) -> Result<Vec<Namespace>, Error> {
-        let (mut all, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let page = self.list(cursor.as_deref(), Some(1000)).await?;
-            all.extend(page.items);
-            match page.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => return Ok(all),
-            }
-        }
+        self.0.pages(&["v1", "namespaces"]).await
     }
 
     /// One of them.

@@ -58,23 +58,12 @@ impl Secrets<'_> {
 
     /// One page, by name.
     pub async fn list(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<Secret>, Error> {
-        let call = Call::get(&["v1", "secrets"])
-            .query("cursor", cursor)
-            .query("limit", limit);
-        self.0.json(call).await
+        self.0.page(&["v1", "secrets"], cursor, limit).await
     }
 
     /// All of them, page by page.
     pub async fn all(&self) -> Result<Vec<Secret>, Error> {
-        let (mut all, mut cursor) = (Vec::new(), None::<String>);
-        loop {
-            let page = self.list(cursor.as_deref(), Some(1000)).await?;
-            all.extend(page.items);
-            match page.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => return Ok(all),
-            }
-        }
+        self.0.pages(&["v1", "secrets"]).await
     }
 
     /// What is told of one of them.
