@@ -19,7 +19,7 @@ const CALL: Duration = Duration::from_millis(100);
 /// Runs of the quiet one, one after the other.
 const QUIET: usize = 40;
 /// Runs of the noisy one: enough for the whole time.
-const NOISY: usize = 700;
+const NOISY: usize = 1_000;
 /// Something else may keep the machine busy for a moment, but not each time.
 const ROUNDS: usize = 3;
 
