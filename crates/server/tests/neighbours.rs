@@ -20,8 +20,6 @@ const CALL: Duration = Duration::from_millis(100);
 const QUIET: usize = 40;
 /// Runs of the noisy one: enough for the whole time.
 const NOISY: usize = 1_000;
-/// Something else may keep the machine busy for a moment, but not each time.
-const ROUNDS: usize = 3;
 
 fn within(namespace: &str) -> [(&'static str, &str); 1] {
     [("x-quintet-namespace", namespace)]
@@ -68,27 +66,25 @@ fn who_keeps_ten_times_as_much_waiting_does_not_double_the_time_of_who_asks_for_
     let server = Server::configured(&settings.to_string());
     create(&server, "quiet", &target);
     create(&server, "noisy", &target);
-    for round in 1..=ROUNDS {
-        let alone = runs(&server, "quiet", 1, QUIET);
-        let (beside, noise) = beside_noise(&server, &target);
-        println!("alone {alone:?}, beside noise {beside:?}, the noisy one itself {noise:?}");
-        assert!(noise.p50 > CALL * 5, "the slots were scarce: {noise:?}");
-        if beside.p99 < alone.p99 * 2 {
-            return;
-        }
-        println!("round {round} of {ROUNDS} was disturbed");
-    }
-    panic!("the noise was heard in each of {ROUNDS} rounds");
+    let alone = runs(&server, "quiet", 1, QUIET);
+    let (beside, noise) = beside_noise(&server, &target);
+    println!("alone {alone:?}, beside noise {beside:?}, the noisy one itself {noise:?}");
+    assert!(noise.p50 > CALL * 5, "the slots were scarce: {noise:?}");
+    assert!(beside.p50 < alone.p50 * 2, "alone {alone:?}, beside noise {beside:?}");
+    // Other tests that run meanwhile lengthen the worst of forty, but not to what waiting in one line would make of it.
+    assert!(
+        beside.p99 < noise.p50 / 2,
+        "beside noise {beside:?}, the noisy one {noise:?}"
+    );
 }
 
 /// How long runs of the quiet one take while the noisy one is at it, and those of the noisy one.
 fn beside_noise(server: &Server, target: &Fake) -> (Spread, Spread) {
-    let (before, begun) = (target.calls_of("noisy").len(), 2 * SLOTS);
     std::thread::scope(|scope| {
         let noise = scope.spawn(|| runs(server, "noisy", SLOTS * 10, NOISY));
-        target.wait_until(CALL * 100, |notes| notes.of("noisy").count() >= before + begun);
+        target.wait_until(CALL * 100, |notes| notes.of("noisy").count() >= 2 * SLOTS);
         let beside = runs(server, "quiet", 1, QUIET);
-        let came = target.calls_of("noisy").len() - before;
+        let came = target.calls_of("noisy").len();
         assert!(came < NOISY, "the noise was over before the measurement");
         (beside, noise.join().expect("noise"))
     })
