@@ -1,7 +1,7 @@
 //! What each namespace has under way in this process, and whose turn it is.
 //!
 //! One tenant's load must not starve another: where slots are scarce, the namespace that has least under way goes first,
-//! and of several the one that was served longest ago. A namespace that is alone may have everything; beside others it
+//! and of several the one that was served longest ago. A namespace may have everything until another one is served; then it
 //! leaves an eighth of the slots free, so that who comes with little finds one at once.
 
 use std::collections::HashMap;
